@@ -1,0 +1,5 @@
+"""The `evalkit` command: one file a subcommand, each of which parses, calls the library and prints."""
+
+from evalkit.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,49 @@
+"""Assembles the subcommands; every expected failure is printed here, once, as one sentence."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from evalkit import __version__
+from evalkit.cli import compare, dashboard, demo, gate, ls, run, train
+from evalkit.cli.output import fail
+from evalkit.errors import EvalkitError
+
+app = typer.Typer(
+    name="evalkit",
+    help="Evaluate the language models you train: measure, compare, gate.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda word: word.replace("_", "-"),
+    },
+)
+for command in (run, ls, compare, gate, dashboard, train, demo):
+    command.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"evalkit {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the console script; exits with the code of the design.
+
+    0 done, 1 the gate found a regression, 2 wrong usage or input, 3 failed or incomplete.
+    """
+    try:
+        app()
+    except EvalkitError as error:
+        fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        fail("Interrupted; nothing was written.", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

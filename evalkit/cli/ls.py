@@ -1,0 +1,7 @@
+"""`evalkit ls`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""

@@ -1,0 +1,42 @@
+"""What commands print: tables on stdout, sentences on stderr, never a terminal escape of others."""
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, NoReturn
+
+import typer
+from tabulate import tabulate
+
+StoreOption = Annotated[
+    str, typer.Option("--store", envvar="EVALKIT_STORE", help="Folder or URL that holds the runs.")
+]
+DEFAULT_STORE = "reports"
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: object) -> str:
+    """Text without control characters, so that no data can steer the terminal."""
+    return _CONTROL.sub("�", str(text))
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a Markdown table; None is shown as an empty cell."""
+    cells = [["" if cell is None else _cell(cell) for cell in row] for row in rows]
+    print(tabulate(cells, headers=list(headers), tablefmt="pipe", disable_numparse=True))
+
+
+def note(message: str) -> None:
+    """Print a remark to stderr, where it does not disturb the result."""
+    print(plain(message), file=sys.stderr)
+
+
+def fail(message: str, exit_code: int) -> NoReturn:
+    """Print one sentence to stderr and leave."""
+    print(f"evalkit: {plain(message)}", file=sys.stderr)
+    sys.exit(exit_code)
+
+
+def _cell(value: object) -> str:
+    return plain(value).replace("|", "\\|").replace("\n", " ")

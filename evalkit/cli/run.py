@@ -1,0 +1,7 @@
+"""`evalkit run`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""

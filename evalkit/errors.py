@@ -1,0 +1,25 @@
+"""The few errors evalkit raises on purpose; the CLI prints each as one sentence."""
+
+
+class EvalkitError(Exception):
+    """Base of all expected failures; `exit_code` is what the CLI exits with."""
+
+    exit_code = 3
+
+
+class UsageError(EvalkitError):
+    """The command or call was wrong: an unknown name, an impossible setting."""
+
+    exit_code = 2
+
+
+class DataError(EvalkitError):
+    """An input file is missing, damaged or not what it claims to be."""
+
+    exit_code = 2
+
+
+class EvaluationError(EvalkitError):
+    """The evaluation itself failed or stayed incomplete."""
+
+    exit_code = 3

@@ -1,0 +1,74 @@
+"""The manifest of a run, `run.json`: everything that could change a figure."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from evalkit.results.schema import SCHEMA_VERSION
+
+
+class ModelRecord(BaseModel):
+    """The checkpoint that was measured.
+
+    Attributes:
+        name: Name shown to people.
+        path: Where it was read from.
+        weights_hash: SHA-256 over the weight files, first 16 hex digits.
+        tokenizer_hash: The same over the tokenizer files.
+        architecture: Class named in config.json.
+        parameters: Number of weights.
+        training: The checkpoint's own `evalkit.json`, where evalkit trained it.
+    """
+
+    name: str
+    path: str
+    weights_hash: str
+    tokenizer_hash: str
+    architecture: str | None = None
+    parameters: int | None = None
+    training: dict[str, Any] | None = None
+
+
+class TaskRecord(BaseModel):
+    """One task as it was run.
+
+    Attributes:
+        config_hash: Hash of the task's resolved definition.
+        data_hash: Hash over the hashes of the documents, in order.
+    """
+
+    family: str
+    version: str | None = None
+    config_hash: str
+    data_hash: str
+    num_fewshot: int = 0
+    documents: int
+    requests: int
+    source: str | None = None
+
+
+class Manifest(BaseModel):
+    """A run: one checkpoint through some tasks with fixed settings.
+
+    Attributes:
+        created: UTC time of the start, ISO 8601.
+        duration_s: Seconds from start to the last score.
+        settings: Every option that was in force, by its CLI name.
+        suites: Suite name -> names of its tasks, as resolved for this run.
+        environment: Versions of libraries, hardware, platform, git commit.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    name: str
+    created: str
+    duration_s: float
+    tags: dict[str, str] = Field(default_factory=dict)
+    model: ModelRecord
+    tasks: dict[str, TaskRecord]
+    suites: dict[str, list[str]] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    environment: dict[str, Any] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)

@@ -1,0 +1,199 @@
+"""The store: a folder or object-store prefix that holds runs, one folder each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import fsspec
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from evalkit.errors import DataError, UsageError
+from evalkit.results.manifest import Manifest
+from evalkit.results.schema import SAMPLES, SCORES, TIMINGS
+
+MANIFEST_NAME = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Everything a finished run writes, as Arrow tables in the store's schemas."""
+
+    manifest: Manifest
+    scores: pa.Table
+    samples: Mapping[str, pa.Table]
+    timings: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The runs of a store, oldest first, and a sentence on each folder that could not be read."""
+
+    runs: list[Manifest]
+    problems: list[str] = field(default_factory=list)
+
+
+class Store:
+    """Reads and writes runs under one fsspec URL or local path.
+
+    Args:
+        url: A path or any fsspec URL (`s3://bucket/prefix`, `memory://store`).
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        self.url = str(url)
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            raise UsageError(f"Cannot open the store {self.url}: {error}.") from error
+
+    def check_writable(self) -> None:
+        """Raise `UsageError` unless a file can be written here; leaves nothing behind."""
+        missing = [] if self._fs.exists(self._root) else self._missing_folders()
+        probe = f"{self._root}/.evalkit-write-test"
+        try:
+            self._fs.makedirs(self._root, exist_ok=True)
+            self._fs.pipe_file(probe, b"")
+            self._fs.rm_file(probe)
+            for folder in missing:
+                self._fs.rmdir(folder)
+        except OSError as error:
+            raise UsageError(
+                f"The store {self.url} cannot be written ({error}); name another with --store."
+            ) from error
+
+    def _missing_folders(self) -> list[str]:
+        """Folders that creating the store's root would create, deepest first."""
+        folders = []
+        folder = self._root.rstrip("/")
+        while folder and not self._fs.exists(folder):
+            folders.append(folder)
+            folder = self._fs._parent(folder)
+        return folders
+
+    def write(self, run: RunFiles) -> str:
+        """Write a run, its manifest last, and return the run's path.
+
+        A run is in the store once its manifest is; anything before that is invisible to readers.
+
+        Raises:
+            EvalkitError: The store could not take the files.
+        """
+        folder = self.path_of(run.manifest.run_id)
+        self._fs.makedirs(f"{folder}/samples", exist_ok=True)
+        self._write_table(f"{folder}/scores.parquet", run.scores.cast(SCORES))
+        for task, table in run.samples.items():
+            self._write_table(f"{folder}/{_samples_name(task)}", table.cast(SAMPLES))
+        self._write_table(f"{folder}/timings.parquet", run.timings.cast(TIMINGS))
+        temporary = f"{folder}/.{MANIFEST_NAME}.tmp"
+        self._fs.pipe_file(temporary, run.manifest.model_dump_json(indent=2).encode())
+        self._fs.mv(temporary, f"{folder}/{MANIFEST_NAME}")
+        return folder
+
+    def path_of(self, run_id: str) -> str:
+        """Path of a run's folder inside the store's file system."""
+        return f"{self._root.rstrip('/')}/{run_id}"
+
+    def listing(self) -> Listing:
+        """All complete runs, oldest first; folders without a manifest are passed over."""
+        if not self._fs.exists(self._root):
+            return Listing([])
+        runs, problems = [], []
+        for path in sorted(self._fs.glob(f"{self._root.rstrip('/')}/*/{MANIFEST_NAME}")):
+            try:
+                runs.append(Manifest.model_validate_json(self._fs.cat_file(path)))
+            except (ValidationError, OSError) as error:
+                reason = str(error).splitlines()[0]
+                problems.append(f"{path} is not a readable manifest: {reason}")
+        return Listing(sorted(runs, key=lambda run: (run.created, run.run_id)), problems)
+
+    def resolve(self, reference: str) -> Manifest:
+        """Find a run by id, unique id prefix, name, `tag:KEY=VALUE` or `latest`.
+
+        Where several runs bear the name or tag, the newest is meant.
+
+        Raises:
+            UsageError: No run fits, or an id prefix fits several.
+        """
+        runs = self.listing().runs
+        if not runs:
+            raise UsageError(f"The store {self.url} holds no runs; make one with 'evalkit run'.")
+        if reference == "latest":
+            return runs[-1]
+        if reference.startswith("tag:"):
+            key, _, value = reference.removeprefix("tag:").partition("=")
+            named = [run for run in runs if run.tags.get(key) == value]
+        else:
+            named = [run for run in runs if reference in (run.run_id, run.name)]
+        if named:
+            return named[-1]
+        prefixed = [run for run in runs if run.run_id.startswith(reference)]
+        if len(prefixed) == 1:
+            return prefixed[0]
+        known = ", ".join(run.run_id for run in (prefixed or runs)[-5:])
+        problem = "fits several runs" if prefixed else "names no run"
+        raise UsageError(f"{reference!r} {problem} in {self.url}; among its runs: {known}.")
+
+    def scores(self, runs: Sequence[str] | None = None) -> pd.DataFrame:
+        """Scores of the given run ids (all complete runs by default), one row a score."""
+        ids = [run.run_id for run in self.listing().runs] if runs is None else list(runs)
+        tables = [self._read(f"{self.path_of(run)}/scores.parquet", SCORES) for run in ids]
+        return pa.concat_tables([SCORES.empty_table(), *tables]).to_pandas()
+
+    def samples(self, run_id: str, task: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Samples of one task of a run; only the named columns are read."""
+        path = f"{self.path_of(run_id)}/{_samples_name(task)}"
+        return self._read(path, SAMPLES, columns).to_pandas(maps_as_pydicts="strict")
+
+    def timings(self, run_id: str) -> pd.DataFrame:
+        """Timings of a run, one row a phase or timed request."""
+        return self._read(f"{self.path_of(run_id)}/timings.parquet", TIMINGS).to_pandas()
+
+    def _write_table(self, path: str, table: pa.Table) -> None:
+        with self._fs.open(path, "wb") as file:
+            pq.write_table(table, file, compression="zstd")
+
+    def _read(self, path: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+        wanted = [name for name in schema.names if columns is None or name in columns]
+        try:
+            with self._fs.open(path, "rb") as file:
+                present = pq.ParquetFile(file)
+                known = [name for name in wanted if name in present.schema_arrow.names]
+                table = present.read(columns=known)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+        for name in wanted:
+            if name not in known:
+                column = pa.nulls(len(table), schema.field(name).type)
+                table = table.append_column(schema.field(name), column)
+        return table.select(wanted).cast(pa.schema([schema.field(name) for name in wanted]))
+
+
+def load_scores(store: str | Path) -> pd.DataFrame:
+    """Scores of every complete run in a store; columns as `evalkit.results.schema.SCORES`."""
+    return Store(store).scores()
+
+
+def load_samples(store: str | Path, run: str, task: str) -> pd.DataFrame:
+    """Samples of one task of a run; columns as `evalkit.results.schema.SAMPLES`."""
+    opened = Store(store)
+    return opened.samples(opened.resolve(run).run_id, task)
+
+
+def load_timings(store: str | Path, run: str) -> pd.DataFrame:
+    """Timings of a run; columns as `evalkit.results.schema.TIMINGS`."""
+    opened = Store(store)
+    return opened.timings(opened.resolve(run).run_id)
+
+
+def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Arrow table in the schema from plain rows; absent columns become null."""
+    return pa.Table.from_pylist(list(rows), schema=schema)
+
+
+def _samples_name(task: str) -> str:
+    return f"samples/{quote(task, safe='')}.parquet"
