@@ -79,7 +79,8 @@ def _bits_per_byte(sums: Array, n: Array) -> Array:
 def _f1(sums: Array, n: Array) -> Array:
     """F1 of class 1 (van Rijsbergen 1979).
 
-    Statistics: true positives, false positives, false negatives, true negatives. Undefined where class 1 neither occurs nor is predicted; scikit-learn says 0 there.
+    Statistics: true positives, false positives, false negatives, true negatives. Undefined where
+    class 1 neither occurs nor is predicted; scikit-learn says 0 there.
     """
     tp, fp, fn, _ = np.moveaxis(sums, -1, 0)
     return _ratio(2 * tp, 2 * tp + fp + fn)
