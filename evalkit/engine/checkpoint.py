@@ -1,0 +1,203 @@
+"""Checkpoint folders: found, checked and fingerprinted before anything is loaded."""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import DataError
+
+TRAINING_MANIFEST = "evalkit.json"
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+)
+_EMBEDDINGS = (
+    "embed_tokens.weight",
+    "wte.weight",
+    "embed_in.weight",
+    "word_embeddings.weight",
+    "tok_embeddings.weight",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder in the Hugging Face layout whose files were checked, but not loaded.
+
+    Attributes:
+        path: The folder.
+        config: Content of config.json.
+        weights: The safetensors files, sorted by name.
+        tensors: Tensor name -> shape, from the files' headers.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    weights: tuple[Path, ...]
+    tensors: dict[str, tuple[int, ...]]
+
+    @property
+    def architecture(self) -> str | None:
+        """Class named in config.json."""
+        names = self.config.get("architectures") or [None]
+        return names[0] if names[0] is None else str(names[0])
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights stored; tied ones count once."""
+        return sum(prod(shape) for shape in self.tensors.values())
+
+    @property
+    def embedding_rows(self) -> int | None:
+        """Rows of the input embedding, by its usual names."""
+        for name, shape in self.tensors.items():
+            if name.endswith(_EMBEDDINGS) and len(shape) == 2:
+                return shape[0]
+        return self.config.get("vocab_size")
+
+    @property
+    def training(self) -> dict[str, Any] | None:
+        """The training manifest, where evalkit trained the checkpoint."""
+        file = self.path / TRAINING_MANIFEST
+        return _read_json(file) if file.is_file() else None
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """SHA-256 over the weights and config.json, first 16 hex digits."""
+        return _hash_files([*self.weights, self.path / "config.json"])
+
+    @cached_property
+    def tokenizer_hash(self) -> str:
+        """SHA-256 over the tokenizer files, first 16 hex digits."""
+        return _hash_files(
+            [self.path / name for name in _TOKENIZER_FILES if (self.path / name).is_file()]
+        )
+
+
+def open_checkpoint(model: str | Path, mirror: str | Path | None = None) -> Checkpoint:
+    """Check a checkpoint's files without loading them.
+
+    Args:
+        model: A folder, or `org/name` of a model in the mirror.
+        mirror: Folder in the hub's layout, with `models/<org>/<name>/`.
+
+    Raises:
+        DataError: It is no checkpoint, holds pickled weights only, or a file is damaged.
+    """
+    path = _locate(model, mirror)
+    if not (path / "config.json").is_file():
+        raise DataError(
+            f"{path} is no checkpoint: it has no config.json; name the folder that "
+            "save_pretrained() or 'evalkit train' wrote."
+        )
+    config = _read_json(path / "config.json")
+    if not isinstance(config, dict):
+        raise DataError(f"{path / 'config.json'} is no model configuration: not a JSON object.")
+    weights = _weight_files(path)
+    tensors: dict[str, tuple[int, ...]] = {}
+    for file in weights:
+        tensors.update(_read_header(file))
+    if not any((path / name).is_file() for name in _TOKENIZER_FILES[:3]):
+        raise DataError(
+            f"{path} has no tokenizer; copy its tokenizer files (tokenizer.json) into the folder."
+        )
+    checkpoint = Checkpoint(path, config, weights, tensors)
+    _check_causal(checkpoint)
+    return checkpoint
+
+
+def _locate(model: str | Path, mirror: str | Path | None) -> Path:
+    path = Path(model)
+    if path.is_dir():
+        return path.resolve()
+    if path.is_file():
+        raise DataError(f"{path} is a file; --model takes the checkpoint's folder.")
+    if mirror is not None:
+        mirrored = Path(mirror) / "models" / path
+        if mirrored.is_dir():
+            return mirrored.resolve()
+    where = f" nor in the mirror {mirror}" if mirror is not None else ""
+    raise DataError(
+        f"There is no checkpoint at {path}{where}; give a folder with config.json and *.safetensors."
+    )
+
+
+def _weight_files(path: Path) -> tuple[Path, ...]:
+    index = path / "model.safetensors.index.json"
+    if index.is_file():
+        named = sorted(set(_read_json(index).get("weight_map", {}).values()))
+        missing = [name for name in named if not (path / name).is_file()]
+        if missing:
+            raise DataError(f"{path} lacks the weight file {missing[0]} that its index names.")
+        return tuple(path / name for name in named)
+    files = tuple(sorted(path.glob("*.safetensors")))
+    if files:
+        return files
+    pickled = [file for pattern in _PICKLED for file in sorted(path.glob(pattern))]
+    if pickled:
+        raise DataError(
+            f"{pickled[0]} is pickled, and unpickling runs whatever code it holds; convert it where "
+            "you trust it: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW_DIR)."
+        )
+    raise DataError(f"{path} is no checkpoint: it has no *.safetensors file.")
+
+
+def _read_header(file: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Tensor names and shapes of a safetensors file whose size fits its header."""
+    size = file.stat().st_size
+    damaged = f"{file} is damaged: "
+    with file.open("rb") as stream:
+        first = stream.read(8)
+        length = struct.unpack("<Q", first)[0] if len(first) == 8 else size
+        if length > size - 8:
+            raise DataError(f"{damaged}it ends inside its header; copy or download it again.")
+        try:
+            header = json.loads(stream.read(length))
+            header.pop("__metadata__", None)
+            entries = [(name, tuple(e["shape"]), e["data_offsets"][1]) for name, e in header.items()]
+            expected = 8 + length + max((end for _, _, end in entries), default=0)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise DataError(f"{damaged}its header is no safetensors header.") from error
+    if size < expected:
+        raise DataError(
+            f"{damaged}it is truncated, {size:,} bytes of {expected:,}; copy or download it again."
+        )
+    return iter((name, shape) for name, shape, _ in entries)
+
+
+def _check_causal(checkpoint: Checkpoint) -> None:
+    name = checkpoint.architecture
+    if checkpoint.config.get("is_encoder_decoder") or (
+        name is not None and not name.endswith(("ForCausalLM", "LMHeadModel"))
+    ):
+        raise DataError(
+            f"{checkpoint.path} is a {name}; evalkit scores causal language models "
+            "(an architecture ending in ForCausalLM or LMHeadModel)."
+        )
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise DataError(f"{file} is not readable JSON: {error}.") from error
+
+
+def _hash_files(files: list[Path]) -> str:
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()[:16]

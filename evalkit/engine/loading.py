@@ -1,0 +1,143 @@
+"""From a checked checkpoint folder to a model in memory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from evalkit.engine.checkpoint import Checkpoint
+from evalkit.errors import DataError, UsageError
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "auto": "auto",
+}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to answer.
+
+    Attributes:
+        model: The transformers model, in evaluation mode on `device`.
+        max_length: Longest sequence the model takes, in tokens.
+        prefix_token: Token that stands before a text without context.
+        stop_tokens: Tokens that end a generation.
+    """
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    device: torch.device
+    max_length: int
+    prefix_token: int
+    stop_tokens: frozenset[int]
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """Load the tokenizer and check that the embedding has a row for each of its tokens.
+
+    Raises:
+        DataError: The tokenizer cannot be read or has more tokens than the embedding has rows.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
+        size = len(tokenizer)
+    except Exception as error:
+        raise DataError(
+            f"The tokenizer in {checkpoint.path} cannot be loaded: {_first_line(error)}"
+        ) from error
+    rows = checkpoint.embedding_rows
+    if rows is not None and size > rows:
+        raise DataError(
+            f"The tokenizer in {checkpoint.path} has {size:,} tokens but the model embeds only "
+            f"{rows:,}; use the tokenizer the model was trained with."
+        )
+    return tokenizer
+
+
+def load_model(
+    checkpoint: Checkpoint,
+    tokenizer: PreTrainedTokenizerBase,
+    device: str = "auto",
+    dtype: str = "float32",
+) -> LoadedModel:
+    """Load a checkpoint's weights.
+
+    Raises:
+        DataError: transformers cannot build the model from the folder.
+        UsageError: The device or dtype is not available.
+    """
+    place = pick_device(device)
+    if dtype not in DTYPES:
+        raise UsageError(f"--dtype {dtype} is unknown; take one of {', '.join(DTYPES)}.")
+    transformers_logging.disable_progress_bar()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            checkpoint.path, dtype=DTYPES[dtype], local_files_only=True, use_safetensors=True
+        )
+    except Exception as error:
+        raise DataError(
+            f"The model in {checkpoint.path} cannot be loaded: {_first_line(error)}"
+        ) from error
+    model.requires_grad_(False)
+    return LoadedModel(
+        model=model.eval().to(place),
+        tokenizer=tokenizer,
+        device=place,
+        max_length=_max_length(model.config, tokenizer),
+        prefix_token=_prefix_token(tokenizer, checkpoint),
+        stop_tokens=_stop_tokens(model, tokenizer),
+    )
+
+
+def pick_device(name: str) -> torch.device:
+    """The named device; `auto` takes the accelerator where there is one.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"--device {name} is not available: {_first_line(error)}") from error
+    return device
+
+
+def _max_length(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The config's context length, by its usual names; lm-eval looks in the same order."""
+    text_config = config.get_text_config()
+    for name in ("n_positions", "max_position_embeddings", "n_ctx"):
+        value = getattr(text_config, name, None)
+        if value:
+            return int(value)
+    unlimited = int(1e30)
+    limit = int(tokenizer.model_max_length)
+    return limit if limit < unlimited else 2048
+
+
+def _prefix_token(tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint) -> int:
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return int(token)
+    raise DataError(
+        f"The tokenizer in {checkpoint.path} names neither a bos_token nor an eos_token; "
+        "set one in tokenizer_config.json."
+    )
+
+
+def _stop_tokens(model: Any, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    configured = model.generation_config.eos_token_id
+    tokens = configured if isinstance(configured, list) else [configured]
+    return frozenset(t for t in [*tokens, tokenizer.eos_token_id] if t is not None)
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

@@ -1,0 +1,148 @@
+"""The local engine: a checkpoint in this process answers requests."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.generation import Generator
+from evalkit.engine.loading import load_model, load_tokenizer
+from evalkit.engine.scoring import Scorer
+from evalkit.engine.tokenization import Encoder, Span
+from evalkit.types import Decoding, Request, RequestKind, Response
+
+
+class NonFiniteError(ArithmeticError):
+    """The model's logits for a request were NaN or infinite; `index` says which request."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"logits of request {index} are not finite")
+        self.index = index
+
+
+class Engine(Protocol):
+    """What answers requests."""
+
+    def respond(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Response]]]:
+        """Answer the requests in any order: lists of (index into `requests`, response)."""
+
+
+class LocalEngine:
+    """Answers requests with a checkpoint loaded into this process.
+
+    Args:
+        checkpoint: The checked folder.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`.
+        dtype: `float32`, `bfloat16`, `float16`, or `auto` for the checkpoint's own.
+        batch_size: Most requests in one forward pass; None lets the engine choose.
+
+    Raises:
+        DataError: The tokenizer or the weights cannot be loaded or do not fit each other.
+        UsageError: The device or dtype is not available.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str = "auto",
+        dtype: str = "float32",
+        batch_size: int | None = None,
+    ) -> None:
+        started = time.perf_counter()
+        tokenizer = load_tokenizer(checkpoint)
+        self.loaded = load_model(checkpoint, tokenizer, device, dtype)
+        self._encoder = Encoder(tokenizer, self.loaded.prefix_token, self.loaded.max_length)
+        self._scorer = Scorer(self.loaded, batch_size)
+        self._generator = Generator(self.loaded, batch_size)
+        self.load_s = time.perf_counter() - started
+        self.warnings = (
+            []
+            if self._scorer.packed
+            else [f"{checkpoint.architecture} does not honour a tree mask; requests are batched plainly."]
+        )
+
+    def respond(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Response]]]:
+        """Answer the requests in any order: lists of (index into `requests`, response).
+
+        Equal requests are computed once.
+
+        Raises:
+            NonFiniteError: The model answered one with NaN or infinite logits.
+        """
+        scored = [i for i, r in enumerate(requests) if r.kind in _SCORED]
+        texts = [i for i, r in enumerate(requests) if r.kind is RequestKind.GENERATE]
+        timed = [i for i, r in enumerate(requests) if r.kind is RequestKind.TIMED]
+        yield from self._score(requests, scored)
+        yield from self._generate(requests, texts)
+        yield from self._time(requests, timed)
+
+    def _score(
+        self, requests: Sequence[Request], indices: list[int]
+    ) -> Iterator[list[tuple[int, Response]]]:
+        spans = self._encoder.spans([requests[i] for i in indices])
+        distinct: dict[Span, list[int]] = {}
+        for index, parts in zip(indices, spans, strict=True):
+            for span in parts:
+                distinct.setdefault(span, []).append(index)
+        unanswered = {i: len(parts) for i, parts in zip(indices, spans, strict=True)}
+        found: dict[int, tuple[float, bool]] = dict.fromkeys(indices, (0.0, True))
+        tokens = dict(zip(indices, spans, strict=True))
+        yield [(i, _scored_response((0.0, True), ())) for i in indices if not unanswered[i]]
+        order = list(distinct)
+        for batch in self._scorer.score(order):
+            done = []
+            for place, score in batch:
+                for index in distinct[order[place]]:
+                    if not score.is_finite:
+                        raise NonFiniteError(index)
+                    total, greedy = found[index]
+                    found[index] = (total + score.loglikelihood, greedy and score.is_greedy)
+                    unanswered[index] -= 1
+                    if not unanswered[index]:
+                        done.append((index, _scored_response(found[index], tokens[index])))
+            yield done
+
+    def _generate(
+        self, requests: Sequence[Request], indices: list[int]
+    ) -> Iterator[list[tuple[int, Response]]]:
+        same: dict[tuple[str, Decoding], list[int]] = {}
+        for i in indices:
+            same.setdefault((requests[i].context, _decoding(requests[i])), []).append(i)
+        keys = list(same)
+        ids = self._encoder.encode([context for context, _ in keys])
+        prompts = [ids[context] for context, _ in keys]
+        for batch in self._generator.generate(prompts, [decoding for _, decoding in keys]):
+            for place, _, is_finite in batch:
+                if not is_finite:
+                    raise NonFiniteError(same[keys[place]][0])
+            yield [(i, response) for place, response, _ in batch for i in same[keys[place]]]
+
+    def _time(
+        self, requests: Sequence[Request], indices: list[int]
+    ) -> Iterator[list[tuple[int, Response]]]:
+        ids = self._encoder.encode([requests[i].context for i in indices])
+        for i in indices:
+            response, is_finite = self._generator.time(
+                ids[requests[i].context], _decoding(requests[i])
+            )
+            if not is_finite:
+                raise NonFiniteError(i)
+            yield [(i, response)]
+
+
+_SCORED = (RequestKind.LOGLIKELIHOOD, RequestKind.ROLLING)
+
+
+def _decoding(request: Request) -> Decoding:
+    return request.decoding or Decoding()
+
+
+def _scored_response(found: tuple[float, bool], spans: Sequence[Span]) -> Response:
+    scored = sum(span.scored for span in spans)
+    return Response(
+        loglikelihood=found[0],
+        is_greedy=found[1],
+        prompt_tokens=len(spans[0].tokens) - spans[0].scored if spans else 0,
+        output_tokens=scored,
+    )
