@@ -1,6 +1,23 @@
 """What a run leaves behind, and every question asked of it afterwards."""
 
 from evalkit.results.manifest import Manifest, ModelRecord, TaskRecord
+from evalkit.results.primary import primary
+from evalkit.results.queries import (
+    Overview,
+    fingerprint,
+    leaderboard,
+    manifest_differences,
+    overview,
+    tasks,
+)
+from evalkit.results.samples import (
+    first_sample,
+    paired_index,
+    sample_index,
+    sample_rows,
+    search_samples,
+    select,
+)
 from evalkit.results.schema import SAMPLES, SCHEMA_VERSION, SCORES, TIMINGS
 from evalkit.results.store import (
     Listing,
@@ -20,11 +37,24 @@ __all__ = [
     "Listing",
     "Manifest",
     "ModelRecord",
+    "Overview",
     "RunFiles",
     "Store",
     "TaskRecord",
+    "fingerprint",
+    "first_sample",
+    "leaderboard",
     "load_samples",
     "load_scores",
     "load_timings",
+    "manifest_differences",
+    "overview",
+    "paired_index",
+    "primary",
+    "sample_index",
+    "sample_rows",
+    "search_samples",
+    "select",
     "table",
+    "tasks",
 ]

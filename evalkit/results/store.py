@@ -94,9 +94,23 @@ class Store:
         self._fs.mv(temporary, f"{folder}/{MANIFEST_NAME}")
         return folder
 
+    @property
+    def filesystem(self) -> fsspec.AbstractFileSystem:
+        """The file system the store lies on, for queries that read parts of a file."""
+        return self._fs
+
+    @property
+    def root(self) -> str:
+        """Path of the store inside its file system."""
+        return str(self._root).rstrip("/")
+
     def path_of(self, run_id: str) -> str:
         """Path of a run's folder inside the store's file system."""
         return f"{self._root.rstrip('/')}/{run_id}"
+
+    def samples_path(self, run_id: str, task: str) -> str:
+        """Path of one task's samples inside the store's file system."""
+        return f"{self.path_of(run_id)}/{_samples_name(task)}"
 
     def listing(self) -> Listing:
         """All complete runs, oldest first; folders without a manifest are passed over."""
@@ -146,7 +160,7 @@ class Store:
 
     def samples(self, run_id: str, task: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Samples of one task of a run; only the named columns are read."""
-        path = f"{self.path_of(run_id)}/{_samples_name(task)}"
+        path = self.samples_path(run_id, task)
         return self._read(path, SAMPLES, columns).to_pandas(maps_as_pydicts="strict")
 
     def timings(self, run_id: str) -> pd.DataFrame:

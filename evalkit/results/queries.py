@@ -1,0 +1,229 @@
+"""Questions over all runs of a store, answered as frames that are ready to draw."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit.errors import DataError
+from evalkit.results.manifest import Manifest
+from evalkit.results.primary import primary
+from evalkit.results.schema import SCORES
+from evalkit.results.store import MANIFEST_NAME, Store
+from evalkit.types import digest
+
+FIGURE = ["task", "metric", "filter", "num_fewshot"]
+"""What makes two scores the same figure: only then may they stand in one column."""
+
+_UNCOMPARED = {"run_id", "name", "created", "duration_s", "schema_version", "warnings"}
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything a store holds, short of samples and timings.
+
+    Attributes:
+        manifests: Run id -> manifest, newest first.
+        runs: One row a run, newest first: run_id, label (name, made unique), name, created (UTC),
+            model, parameters, tags (list of "key=value"), tasks (count), duration_s (seconds).
+        scores: Columns of `SCORES` with `figure` (column heading, unique for task, metric, filter
+            and shots), `primary`, `config_hash` and `data_hash` of the task as it was run.
+        problems: A sentence on each run that could not be read.
+    """
+
+    manifests: dict[str, Manifest]
+    runs: pd.DataFrame
+    scores: pd.DataFrame
+    problems: list[str]
+
+
+def fingerprint(store: Store) -> str:
+    """Changes whenever a run is added to the store, replaced or removed; reads no file."""
+    if not store.filesystem.exists(store.root):
+        return ""
+    found = store.filesystem.glob(f"{store.root}/*/{MANIFEST_NAME}", detail=True)
+    return digest([[path, _stamp(info)] for path, info in sorted(found.items())])
+
+
+def overview(store: Store) -> Overview:
+    """Read the manifests and scores of all complete runs; damaged ones become `problems`."""
+    listing = store.listing()
+    problems = list(listing.problems)
+    manifests, tables = {}, []
+    for manifest in reversed(listing.runs):
+        try:
+            scores = store.scores([manifest.run_id])
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        manifests[manifest.run_id] = manifest
+        tables.append(scores.assign(run_id=manifest.run_id))
+    empty = SCORES.empty_table().to_pandas()
+    joined = pd.concat([frame for frame in tables if len(frame)] or [empty], ignore_index=True)
+    return Overview(manifests, _runs(manifests), _with_figures(joined, manifests), problems)
+
+
+def leaderboard(scores: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
+    """One row for each run and figure, with what stands out in each figure.
+
+    Args:
+        scores: Rows of `Overview.scores` of the runs and tasks wanted.
+        metric: Metric to show; each task's primary one by default.
+
+    Returns:
+        The scores with `comparable` (measured on the same task definition and documents as most
+        runs, the newest deciding ties) and `mark`: "best" for the best comparable value of its
+        figure, "tied" where the 95 % interval of the difference to it includes 0, "" elsewhere.
+        The interval of the difference is MOVER's, from the two intervals as if the runs were
+        independent (Zou and Donner, 2008, Statistics in Medicine 27), so it calls a tie too often
+        rather than too seldom; `evalkit compare` pairs the samples and can tell more apart.
+    """
+    wanted = scores["primary"] if metric is None else scores["metric"] == metric
+    board = scores[wanted].copy()
+    board["comparable"] = _comparable(board)
+    board["mark"] = ""
+    for _, rows in board[board["comparable"]].groupby("figure", sort=False):
+        board.loc[rows.index, "mark"] = _marks(rows)
+    return board.reset_index(drop=True)
+
+
+def tasks(view: Overview) -> pd.DataFrame:
+    """One row for each task as it was run: task, family, version, num_fewshot, documents, requests.
+
+    With them `metric` (the primary figure), `figures` (all of them), `config_hash`, `data_hash`,
+    `source`, `runs` (count) and `run_id` (the newest run that asked it).
+    """
+    rows = [
+        {"run_id": run_id, "task": task, **record.model_dump()}
+        for run_id, manifest in view.manifests.items()
+        for task, record in manifest.tasks.items()
+    ]
+    columns = ["run_id", "task", "family", "version", "num_fewshot", "documents", "requests"]
+    frame = pd.DataFrame(rows, columns=[*columns, "config_hash", "data_hash", "source"])
+    same = ["task", "num_fewshot", "config_hash", "data_hash"]
+    grouped = frame.groupby(same, sort=False, as_index=False)
+    merged = grouped.first().merge(grouped.size().rename(columns={"size": "runs"}), on=same)
+    reported = _reported(view.scores)
+    merged["metric"] = [reported.get(task, (None, []))[0] for task in merged["task"]]
+    merged["figures"] = [reported.get(task, (None, []))[1] for task in merged["task"]]
+    return merged.sort_values(["family", "task"], kind="stable").reset_index(drop=True)
+
+
+def manifest_differences(a: Manifest, b: Manifest) -> pd.DataFrame:
+    """What differs between two manifests, identity and times aside: setting, a, b as text."""
+    left, right = _flat(a.model_dump(exclude=_UNCOMPARED)), _flat(b.model_dump(exclude=_UNCOMPARED))
+    rows = [
+        (name, left.get(name, ""), right.get(name, ""))
+        for name in dict.fromkeys([*left, *right])
+        if left.get(name) != right.get(name)
+    ]
+    return pd.DataFrame(rows, columns=["setting", "a", "b"])
+
+
+def _runs(manifests: dict[str, Manifest]) -> pd.DataFrame:
+    rows = [
+        {
+            "run_id": run.run_id,
+            "label": run.name,
+            "name": run.name,
+            "created": run.created,
+            "model": run.model.name,
+            "parameters": run.model.parameters,
+            "tags": [f"{key}={value}" for key, value in run.tags.items()],
+            "tasks": len(run.tasks),
+            "duration_s": run.duration_s,
+        }
+        for run in manifests.values()
+    ]
+    columns = ["run_id", "label", "name", "created", "model", "parameters", "tags", "tasks"]
+    frame = pd.DataFrame(rows, columns=[*columns, "duration_s"])
+    frame["created"] = pd.to_datetime(frame["created"], errors="coerce", utc=True, format="ISO8601")
+    repeated = frame["name"].duplicated(keep=False)
+    frame.loc[repeated, "label"] = frame["name"] + " · " + frame["run_id"]
+    return frame
+
+
+def _with_figures(scores: pd.DataFrame, manifests: dict[str, Manifest]) -> pd.DataFrame:
+    shots = scores["num_fewshot"].fillna(0).astype(int)
+    scores = scores.assign(num_fewshot=shots, filter=scores["filter"].fillna("none"))
+    records = {
+        (run_id, task): (record.config_hash, record.data_hash)
+        for run_id, manifest in manifests.items()
+        for task, record in manifest.tasks.items()
+    }
+    keys = list(zip(scores["run_id"], scores["task"], strict=True))
+    scores["config_hash"] = [records.get(key, ("", ""))[0] for key in keys]
+    scores["data_hash"] = [records.get(key, ("", ""))[1] for key in keys]
+    chosen = {
+        task: primary(list(rows[["metric", "filter"]].itertuples(index=False, name=None)))
+        for task, rows in scores.drop_duplicates(FIGURE).groupby("task")
+    }
+    scores["primary"] = [
+        chosen[task] == (metric, filter_)
+        for task, metric, filter_ in scores[["task", "metric", "filter"]].itertuples(index=False)
+    ]
+    varied = scores.groupby("task")["num_fewshot"].transform("nunique") > 1
+    filters = scores.groupby(["task", "metric"])["filter"].transform("nunique") > 1
+    figure = scores["task"] + " · " + scores["metric"]
+    figure += np.where(filters, " · " + scores["filter"], "")
+    scores["figure"] = figure + np.where(varied, " · " + shots.astype(str) + "-shot", "")
+    return scores
+
+
+def _comparable(board: pd.DataFrame) -> pd.Series:
+    measured = board["config_hash"] + "/" + board["data_hash"]
+    counts = measured.groupby([board["figure"], measured], sort=False).transform("size")
+    usual = measured.loc[counts.groupby(board["figure"], sort=False).idxmax()]
+    reference = pd.Series(usual.to_numpy(), index=board.loc[usual.index, "figure"], dtype=object)
+    return measured == board["figure"].map(reference)
+
+
+def _marks(rows: pd.DataFrame) -> list[str]:
+    """Marks of one figure's comparable rows; none where there is nothing to be better than."""
+    direction = rows["higher_is_better"].dropna()
+    value, low, high = rows[["value", "ci_low", "ci_high"]].to_numpy(dtype=float).T
+    if direction.empty or np.isfinite(value).sum() < 2:
+        return [""] * len(rows)
+    if not direction.iloc[0]:
+        value, low, high = -value, -high, -low
+    best = np.nanargmax(value)
+    margin = np.hypot(value[best] - low[best], high - value)
+    tied = value[best] - value <= margin
+    return list(np.select([value == value[best], tied], ["best", "tied"], default=""))
+
+
+def _reported(scores: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
+    reported = {}
+    for task, rows in scores.drop_duplicates(["task", "metric", "filter"]).groupby("task"):
+        figures = list(rows[["metric", "filter"]].itertuples(index=False, name=None))
+        reported[str(task)] = (primary(figures)[0], sorted({metric for metric, _ in figures}))
+    return reported
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, str]:
+    """Nested mappings as one, keys joined by dots, values as text."""
+    if isinstance(value, dict) and value:
+        return {
+            name: text
+            for key, inner in value.items()
+            for name, text in _flat(inner, f"{prefix}.{key}" if prefix else str(key)).items()
+        }
+    return {prefix: "" if value is None else str(value)}
+
+
+def _stamp(info: dict[str, Any]) -> list[str]:
+    """Size and version marks that fsspec's file systems give of a file."""
+    marks = ("size", "mtime", "created", "LastModified", "ETag", "updated")
+    return [str(info.get(mark, "")) for mark in marks]
+
+
+__all__ = [
+    "FIGURE",
+    "Overview",
+    "fingerprint",
+    "leaderboard",
+    "manifest_differences",
+    "overview",
+    "tasks",
+]
