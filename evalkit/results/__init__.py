@@ -1,14 +1,14 @@
 """What a run leaves behind, and every question asked of it afterwards."""
 
 from evalkit.results.manifest import Manifest, ModelRecord, TaskRecord
-from evalkit.results.primary import primary
+from evalkit.results.primary import primary_metric
 from evalkit.results.queries import (
     Overview,
     fingerprint,
     leaderboard,
     manifest_differences,
     overview,
-    tasks,
+    task_overview,
 )
 from evalkit.results.samples import (
     first_sample,
@@ -16,7 +16,7 @@ from evalkit.results.samples import (
     sample_index,
     sample_rows,
     search_samples,
-    select,
+    select_samples,
 )
 from evalkit.results.schema import SAMPLES, SCHEMA_VERSION, SCORES, TIMINGS
 from evalkit.results.store import (
@@ -50,11 +50,11 @@ __all__ = [
     "manifest_differences",
     "overview",
     "paired_index",
-    "primary",
+    "primary_metric",
     "sample_index",
     "sample_rows",
     "search_samples",
-    "select",
+    "select_samples",
     "table",
-    "tasks",
+    "task_overview",
 ]

@@ -2,9 +2,9 @@
 
 A leaderboard cell, a plot or a rule without a metric means the task's *primary* figure. It is
 decided here and nowhere else: the first metric of `PREFERENCE` that the task reports, else
-the first it lists; then the first filter of `FILTERS`, else the first it lists. Normalised accuracy comes
-before raw because answers differ in length; a task has one primary figure in all runs, so the two
-never share a column. Whether more is better is the score's own `higher_is_better`.
+the first it lists; then the first filter of `FILTERS`, else the first it lists. Normalised accuracy
+comes before raw because answers differ in length; a task has one primary figure in all runs, so the
+two never share a column. Whether more is better is the score's own `higher_is_better`.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ PREFERENCE = (
 FILTERS = ("none", "strict-match")
 
 
-def primary(figures: Sequence[tuple[str, str]]) -> tuple[str, str]:
+def primary_metric(figures: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """The (metric, filter) that stands for a task, from those it reports, in its own order.
 
     Raises:

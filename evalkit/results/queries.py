@@ -8,7 +8,7 @@ import pandas as pd
 
 from evalkit.errors import DataError
 from evalkit.results.manifest import Manifest
-from evalkit.results.primary import primary
+from evalkit.results.primary import primary_metric
 from evalkit.results.schema import SCORES
 from evalkit.results.store import MANIFEST_NAME, Store
 from evalkit.types import digest
@@ -88,7 +88,7 @@ def leaderboard(scores: pd.DataFrame, metric: str | None = None) -> pd.DataFrame
     return board.reset_index(drop=True)
 
 
-def tasks(view: Overview) -> pd.DataFrame:
+def task_overview(view: Overview) -> pd.DataFrame:
     """One row for each task as it was run: task, family, version, num_fewshot, documents, requests.
 
     With them `metric` (the primary figure), `figures` (all of them), `config_hash`, `data_hash`,
@@ -104,9 +104,10 @@ def tasks(view: Overview) -> pd.DataFrame:
     same = ["task", "num_fewshot", "config_hash", "data_hash"]
     grouped = frame.groupby(same, sort=False, as_index=False)
     merged = grouped.first().merge(grouped.size().rename(columns={"size": "runs"}), on=same)
-    reported = _reported(view.scores)
-    merged["metric"] = [reported.get(task, (None, []))[0] for task in merged["task"]]
-    merged["figures"] = [reported.get(task, (None, []))[1] for task in merged["task"]]
+    chosen = view.scores[view.scores["primary"]].drop_duplicates("task")
+    merged["metric"] = merged["task"].map(chosen.set_index("task")["metric"])
+    reported = view.scores.groupby("task")["metric"].unique().map(list)
+    merged["figures"] = merged["task"].map(reported)
     return merged.sort_values(["family", "task"], kind="stable").reset_index(drop=True)
 
 
@@ -152,17 +153,17 @@ def _with_figures(scores: pd.DataFrame, manifests: dict[str, Manifest]) -> pd.Da
         for run_id, manifest in manifests.items()
         for task, record in manifest.tasks.items()
     }
-    keys = list(zip(scores["run_id"], scores["task"], strict=True))
-    scores["config_hash"] = [records.get(key, ("", ""))[0] for key in keys]
-    scores["data_hash"] = [records.get(key, ("", ""))[1] for key in keys]
+    asked = list(zip(scores["run_id"], scores["task"], strict=True))
+    for place, column in enumerate(("config_hash", "data_hash")):
+        hashes = [records.get(key, ("", ""))[place] for key in asked]
+        scores[column] = pd.Series(hashes, index=scores.index, dtype="str")
     chosen = {
-        task: primary(list(rows[["metric", "filter"]].itertuples(index=False, name=None)))
+        task: primary_metric(list(rows[["metric", "filter"]].itertuples(index=False, name=None)))
         for task, rows in scores.drop_duplicates(FIGURE).groupby("task")
     }
-    scores["primary"] = [
-        chosen[task] == (metric, filter_)
-        for task, metric, filter_ in scores[["task", "metric", "filter"]].itertuples(index=False)
-    ]
+    keys = scores[["task", "metric", "filter"]].itertuples(index=False, name=None)
+    standing = [chosen[task] == (metric, filter_) for task, metric, filter_ in keys]
+    scores["primary"] = np.array(standing, dtype=bool)
     varied = scores.groupby("task")["num_fewshot"].transform("nunique") > 1
     filters = scores.groupby(["task", "metric"])["filter"].transform("nunique") > 1
     figure = scores["task"] + " · " + scores["metric"]
@@ -193,14 +194,6 @@ def _marks(rows: pd.DataFrame) -> list[str]:
     return list(np.select([value == value[best], tied], ["best", "tied"], default=""))
 
 
-def _reported(scores: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
-    reported = {}
-    for task, rows in scores.drop_duplicates(["task", "metric", "filter"]).groupby("task"):
-        figures = list(rows[["metric", "filter"]].itertuples(index=False, name=None))
-        reported[str(task)] = (primary(figures)[0], sorted({metric for metric, _ in figures}))
-    return reported
-
-
 def _flat(value: Any, prefix: str = "") -> dict[str, str]:
     """Nested mappings as one, keys joined by dots, values as text."""
     if isinstance(value, dict) and value:
@@ -216,14 +209,3 @@ def _stamp(info: dict[str, Any]) -> list[str]:
     """Size and version marks that fsspec's file systems give of a file."""
     marks = ("size", "mtime", "created", "LastModified", "ETag", "updated")
     return [str(info.get(mark, "")) for mark in marks]
-
-
-__all__ = [
-    "FIGURE",
-    "Overview",
-    "fingerprint",
-    "leaderboard",
-    "manifest_differences",
-    "overview",
-    "tasks",
-]

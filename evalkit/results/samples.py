@@ -75,7 +75,7 @@ def paired_index(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     return both
 
 
-def select(
+def select_samples(
     index: pd.DataFrame,
     outcome: str = "all",
     category: str | None = None,
