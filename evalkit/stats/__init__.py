@@ -1,0 +1,37 @@
+"""Statistics: intervals, paired tests, corrections and power, as pure functions."""
+
+from evalkit.stats.bootstrap import DRAWS
+from evalkit.stats.corrections import benjamini_hochberg, holm
+from evalkit.stats.estimate import Estimate, estimate
+from evalkit.stats.intervals import t_interval, tango_interval, wilson_interval
+from evalkit.stats.paired import PairedEstimate, compare_pairs
+from evalkit.stats.power import minimal_detectable_effect, sample_size
+from evalkit.stats.significance import (
+    binomial_p,
+    mcnemar_p,
+    randomization_p,
+    sign_flip_p,
+    t_p,
+    tango_p,
+)
+
+__all__ = [
+    "DRAWS",
+    "Estimate",
+    "PairedEstimate",
+    "benjamini_hochberg",
+    "binomial_p",
+    "compare_pairs",
+    "estimate",
+    "holm",
+    "mcnemar_p",
+    "minimal_detectable_effect",
+    "randomization_p",
+    "sample_size",
+    "sign_flip_p",
+    "t_interval",
+    "t_p",
+    "tango_interval",
+    "tango_p",
+    "wilson_interval",
+]
