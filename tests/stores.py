@@ -43,7 +43,7 @@ AGGREGATIONS = {
     "bleu": "bleu",
     "first_token_p50": "custom",
 }
-PLACES = ["Arden", "Brae", "Corvo", "Dunmere", "Elst", "Fairholt"]
+PLACES = ["Arden", "Brael", "Corvo", "Dunmer", "Elsted", "Fairow"]
 WORDS = ["old", "mill", "by", "river", "grinds", "corn", "for", "town", "all", "winter", "long"]
 
 
