@@ -1,7 +1,113 @@
 """`evalkit dashboard`."""
 
+import importlib.util
+import ipaddress
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from typing import Annotated
+
 import typer
+
+from evalkit.cli.output import DEFAULT_STORE, StoreOption, note
+from evalkit.errors import UsageError
+from evalkit.paths import bundled
+
+_TOKEN = "EVALKIT_DASHBOARD_TOKEN"  # noqa: S105 - a variable's name
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
+    app.command("dashboard")(dashboard)
+
+
+def dashboard(
+    store: StoreOption = DEFAULT_STORE,
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8501,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond this machine a token is asked for.")
+    ] = "127.0.0.1",
+) -> None:
+    """Browse a store in the browser: leaderboard, comparisons, samples, tasks."""
+    if importlib.util.find_spec("streamlit") is None:
+        raise UsageError("The dashboard needs Streamlit: pip install 'evalkit[dashboard]'.")
+    _check_store(store)
+    environment = {**os.environ, "EVALKIT_STORE": store}
+    if _is_loopback(host):
+        environment.pop(_TOKEN, None)
+    else:
+        environment[_TOKEN] = os.environ.get(_TOKEN) or secrets.token_urlsafe(24)
+        note(f"The dashboard asks for this token: {environment[_TOKEN]}")
+    note(f"Serving {store} at http://{_shown(host)}:{port}; stop with Ctrl-C.")
+    _serve(_command(host, port), environment)
+
+
+def _check_store(store: str) -> None:
+    from evalkit.results import Store
+
+    opened = Store(store)
+    if not opened.filesystem.exists(opened.root):
+        raise UsageError(
+            f"There is no store at {store}; make one with 'evalkit run --store {store}' "
+            "or 'evalkit demo', or name another with --store."
+        )
+
+
+def _command(host: str, port: int) -> list[str]:
+    folder = bundled("dashboard")
+    options = {
+        "server.address": host,
+        "server.port": str(port),
+        "server.headless": "false" if _has_screen() else "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "viewer",
+        "client.showErrorDetails": "none",
+        "theme.base": str(folder / "theme.toml"),
+    }
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    if _is_loopback(host):
+        # A web page elsewhere must not reach the store through a name that points here.
+        flags += [f"--server.allowedHosts={name}" for name in ("localhost", host)]
+    return [sys.executable, "-m", "streamlit", "run", str(folder / "app.py"), *flags]
+
+
+def _serve(command: list[str], environment: dict[str, str]) -> None:
+    """Run the server until it ends; Ctrl-C reaches it too and is no failure.
+
+    Raises:
+        UsageError: It could not start.
+    """
+    with subprocess.Popen(command, env=environment) as server:  # noqa: S603 - our own command
+        signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+        try:
+            code = server.wait()
+        except KeyboardInterrupt:
+            server.wait()
+            code = 0
+    if code > 0:
+        raise UsageError("The dashboard's server did not start; its own message stands above.")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _has_screen() -> bool:
+    """Whether a browser can be opened here: not in CI, not over ssh without a display."""
+    if sys.platform in ("win32", "darwin"):
+        return sys.stdout.isatty()
+    return sys.stdout.isatty() and bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )

@@ -1,0 +1,64 @@
+"""The store the dashboard was started on; what was read is kept until the store changes."""
+
+import os
+
+import pandas as pd
+import streamlit as st
+from parts.messages import say, warn_of
+
+from evalkit.results import (
+    Overview,
+    Store,
+    fingerprint,
+    overview,
+    sample_index,
+    search_samples,
+)
+
+STORE = "EVALKIT_STORE"
+
+
+def store() -> Store:
+    """The store named when the dashboard was started."""
+    return Store(os.environ.get(STORE, "reports"))
+
+
+def view() -> Overview:
+    """Manifests and scores of the store; stops the page with a sentence where there are none."""
+    opened = store()
+    found = _overview(opened.url, fingerprint(opened))
+    warn_of(found.problems)
+    if found.runs.empty:
+        say("This store holds no runs yet.", f"Make one with: evalkit run --store {opened.url}")
+        st.stop()
+    return found
+
+
+def index(run_id: str, task: str, score: pd.Series) -> pd.DataFrame:
+    """Index of a task's samples under the metric of a score; not to be changed in place."""
+    opened = store()
+    return _index(opened.url, fingerprint(opened), run_id, task, score)
+
+
+def containing(run_id: str, task: str, text: str) -> set[int]:
+    """Ids of the documents that contain the text."""
+    opened = store()
+    return _containing(opened.url, fingerprint(opened), run_id, task, text)
+
+
+# The mark is part of each key: a run that is added or replaced is seen at the next reload.
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the store")
+def _overview(url: str, mark: str) -> Overview:
+    return overview(Store(url))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading samples")
+def _index(url: str, mark: str, run_id: str, task: str, score: pd.Series) -> pd.DataFrame:
+    return sample_index(Store(url), run_id, task, score)
+
+
+@st.cache_resource(max_entries=32, show_spinner="Searching")
+def _containing(url: str, mark: str, run_id: str, task: str, text: str) -> set[int]:
+    return search_samples(Store(url), run_id, task, text)

@@ -1,0 +1,95 @@
+"""One sample in full: what was asked, what one or two runs answered."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from parts.text import number, visible
+
+LONG = 1500
+
+
+def draw_sample(a: Mapping[str, Any], b: Mapping[str, Any] | None, names: tuple[str, str]) -> None:
+    """Draw a sample of run a and, where b is given, the same document's answers by run b.
+
+    Args:
+        a: A row of `evalkit.results.SAMPLES`.
+        b: The other run's row, or None.
+        names: What to call the two runs.
+    """
+    st.caption("Prompt")
+    text_block(a["prompt"])
+    if a["target"]:
+        st.caption("Right answer")
+        text_block(a["target"])
+    answers = [(names[0], a)] if b is None else [(names[0], a), (names[1], b)]
+    if _items(a["choices"]):
+        _choices(answers)
+    _responses(answers)
+    with st.expander("Document and hashes"):
+        st.text(f"document hash {a['doc_hash']}, prompt hash {a['prompt_hash']}")
+        text_block(_pretty(a["doc"]))
+
+
+def text_block(text: object) -> None:
+    """Text as it is, wrapped; what is long scrolls."""
+    shown = visible(text)
+    long = len(shown) > LONG or shown.count("\n") > 20
+    st.code(shown, language=None, wrap_lines=True, height=360 if long else "content")
+
+
+def _choices(answers: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """Each choice with its log-likelihood, the right one and the chosen ones marked."""
+    first = answers[0][1]
+    table = pd.DataFrame({"choice": [visible(choice) for choice in _items(first["choices"])]})
+    right = str(first["target"]).strip()
+    table.insert(0, "right", ["✓" if text.strip() == right else "" for text in table["choice"]])
+    columns: dict[str, Any] = {
+        "right": st.column_config.TextColumn("Right", width=60),
+        "choice": st.column_config.TextColumn("Choice"),
+    }
+    for place, (name, sample) in enumerate(answers):
+        logs = _items(sample["loglikelihoods"])
+        chosen = str(sample["answer"]).strip()
+        column = f"run{place}"
+        table[column] = [
+            number(log, 2) + (" ◀" if choice.strip() == chosen else "")
+            for log, choice in zip(logs, _items(sample["choices"]), strict=False)
+        ] + [""] * (len(table) - len(logs))
+        columns[column] = st.column_config.TextColumn(visible(name), width=150)
+    longest = max(len(choice) for choice in table["choice"])
+    st.caption("Choices with their log-likelihoods in nats; ◀ is the run's choice")
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config=columns,
+        row_height=35 + 20 * min(4, longest // 80),
+        alt="Choices with log-likelihoods",
+    )
+
+
+def _responses(answers: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """What each run generated and the answer taken from it."""
+    if not any(_items(sample["responses"]) for _, sample in answers):
+        return
+    for place, (name, sample) in zip(st.columns(len(answers)), answers, strict=True):
+        with place:
+            st.text(visible(name))
+            for response in _items(sample["responses"]):
+                text_block(response)
+            st.caption("Answer taken from it")
+            text_block(sample["answer"])
+
+
+def _items(value: Any) -> list[Any]:
+    """A list cell of a frame as a list; null is empty."""
+    return [] if value is None or isinstance(value, float) else list(value)
+
+
+def _pretty(document: str) -> str:
+    try:
+        return json.dumps(json.loads(document), indent=2, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return str(document)

@@ -1,0 +1,35 @@
+"""Text that models and data wrote, made safe to show and still legible."""
+
+import re
+
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
+)
+_MARKUP = re.compile(r"[!-/:-@\[-`{-~]")
+
+
+def visible(text: object) -> str:
+    """The text with every control and direction mark shown as a sign instead of obeyed."""
+    return _HIDDEN.sub(_sign, "" if text is None else str(text))
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure, or a dash where it is undefined."""
+    return "–" if value is None or value != value else f"{value:.{digits}f}"
+
+
+def digits_for(largest: float) -> int:
+    """Decimals that suit figures of this size: three for ratios, fewer for larger figures."""
+    return 3 if largest <= 1.5 else 2 if largest < 1000 else 0
+
+
+def _sign(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else f"⟨U+{code:04X}⟩"
+
+
+def label(text: object) -> str:
+    """Text for a place where Streamlit reads Markdown: every sign of it escaped."""
+    return _MARKUP.sub(r"\\\g<0>", visible(text).replace("\n", " "))

@@ -1,0 +1,229 @@
+"""Leaderboard: which checkpoint is best, and how sure that is."""
+
+import pandas as pd
+import streamlit as st
+from parts import data
+from parts.charts import intervals
+from parts.export import as_csv, as_markdown
+from parts.links import link
+from parts.pick import pick
+from parts.text import digits_for, label, number, visible
+
+from evalkit.results import Overview, leaderboard
+
+ROWS = 50
+CHART_ROWS = 20
+CHARTS = 12
+PER_LINE = 3
+ALL = "All"
+NEWEST = "Newest first"
+EACH = "Each task's primary"
+SIGNS = {"best": " ●", "tied": " ○", "": ""}
+SHADES = {
+    "●": "background-color: rgba(0, 114, 178, 0.24)",
+    "○": "background-color: rgba(86, 180, 233, 0.16)",
+}
+LEGEND = (
+    "Value and 95 % interval. ● best of its column, ○ not told apart from the best, "
+    "† other documents or another definition than most runs, so never marked. "
+    "↑ more is better, ↓ less is better."
+)
+
+
+def page() -> None:
+    """Draw the page."""
+    st.title("Leaderboard")
+    found = data.view()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = st.text_input(
+            "Search", key="find", bind="query-params", placeholder="run, model or task", width=320
+        )
+        sorting = st.container(width=320)
+        with st.popover("Filter"):
+            runs = _filtered(found)
+            suite, metric = _task_filters(found)
+    scores = found.scores[found.scores["run_id"].isin(runs["run_id"])]
+    scores = _searched(_of_family(scores), runs, text)
+    if suite is not None:
+        scores = scores[scores["task"].isin(suite)]
+    board = leaderboard(scores, metric)
+    if board.empty:
+        st.info("No run and task fit these choices.")
+        return
+    with sorting:
+        runs = _sorted(runs[runs["run_id"].isin(board["run_id"])], board)
+    _table(runs, board)
+    _charts(runs.head(CHART_ROWS), board)
+
+
+def _filtered(found: Overview) -> pd.DataFrame:
+    """Runs of the chosen models that bear every chosen tag."""
+    runs = found.runs
+    models = sorted(runs["model"].unique())
+    tags = sorted({tag for row in runs["tags"] for tag in row})
+    wanted = st.multiselect("Models", models, key="model", bind="query-params", format_func=visible)
+    borne = st.multiselect("Tags", tags, key="tag", bind="query-params", format_func=visible)
+    if wanted:
+        runs = runs[runs["model"].isin(wanted)]
+    return runs[[set(borne) <= set(row) for row in runs["tags"]]]
+
+
+def _task_filters(found: Overview) -> tuple[list[str] | None, str | None]:
+    """Tasks of the chosen suite and the chosen metric; None for all and for the primary one."""
+    suites: dict[str, list[str]] = {}
+    for run in found.manifests.values():
+        suites = {**run.suites, **suites}
+    suite = pick("Suite", ["", *sorted(suites)], "suite", "", lambda name: visible(name or ALL))
+    metrics = sorted(found.scores["metric"].unique())
+    metric = pick("Metric", ["", *metrics], "metric", "", lambda name: visible(name or EACH))
+    return suites.get(suite), metric or None
+
+
+def _of_family(scores: pd.DataFrame) -> pd.DataFrame:
+    families = sorted(scores["family"].dropna().unique())
+    if len(families) < 2:
+        return scores
+    family = st.segmented_control(
+        "Family",
+        [ALL, *families],
+        key="family",
+        default=ALL,
+        required=True,
+        bind="query-params",
+        format_func=label,
+        label_visibility="collapsed",
+    )
+    return scores if family == ALL else scores[scores["family"] == family]
+
+
+def _searched(scores: pd.DataFrame, runs: pd.DataFrame, text: str) -> pd.DataFrame:
+    """Scores whose task bears the text, else those whose run or model does."""
+    if not text:
+        return scores
+    words = runs["name"] + "\n" + runs["model"] + "\n" + runs["run_id"]
+    hits = runs.loc[words.str.contains(text, case=False, regex=False), "run_id"]
+    of_runs = scores["run_id"].isin(hits)
+    return scores[of_runs | scores["task"].str.contains(text, case=False, regex=False)]
+
+
+def _sorted(runs: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
+    """Runs, newest first or by one figure, the best on top and those without it last."""
+    figures = list(dict.fromkeys(board["figure"]))
+    by = pick("Sort by", [NEWEST, *figures], "sort", NEWEST)
+    if by == NEWEST:
+        return runs
+    rows = board[board["figure"] == by].set_index("run_id")
+    ascending = rows["higher_is_better"].eq(False).any()
+    value = runs["run_id"].map(rows["value"])
+    return runs.loc[value.sort_values(ascending=ascending, na_position="last", kind="stable").index]
+
+
+def _table(runs: pd.DataFrame, board: pd.DataFrame) -> None:
+    shown = runs.head(ROWS)
+    if len(shown) < len(runs):
+        st.caption(f"The first {ROWS} of {len(runs)} runs; search or filter to see others.")
+    cells = _cells(board)
+    wide = shown[["run_id", "label"]].merge(cells, on="run_id", how="left").drop(columns="run_id")
+    figures = [name for name in cells.columns if name != "run_id"]
+    wide["date"] = shown["created"].dt.strftime("%d %b %Y").fillna("").to_numpy()
+    wide["label"] = [visible(name) for name in wide["label"]]
+    columns = {
+        "label": st.column_config.TextColumn("Run", pinned=True, width=150),
+        "date": st.column_config.TextColumn("Date", width=95),
+    }
+    columns |= {name: st.column_config.TextColumn(visible(name), width=165) for name in figures}
+    styled = wide.fillna("").style.map(_shade, subset=figures)
+    picked = st.dataframe(
+        styled,
+        hide_index=True,
+        column_config=columns,
+        alt="Leaderboard",
+        on_select="rerun",
+        selection_mode="multi-row",
+        key="picked",
+    )
+    _onward(shown["run_id"].iloc[picked.selection.rows].tolist())
+    st.caption(LEGEND)
+    _exports(runs, board)
+
+
+def _onward(chosen: list[str]) -> None:
+    """Links for the ticked runs."""
+    if len(chosen) == 1:
+        link("Read this run's samples", "samples", a=chosen[0])
+    elif len(chosen) == 2:
+        newer, older = chosen
+        link("Compare the two runs", "compare", a=older, b=newer)
+
+
+def _cells(board: pd.DataFrame) -> pd.DataFrame:
+    """Runs by figures, each cell a figure as text, padded so that it sorts as it reads."""
+    texts = board[["run_id"]].copy()
+    texts["column"] = [
+        _heading(*row) for row in board[["figure", "higher_is_better"]].itertuples(index=False)
+    ]
+    texts["cell"] = ""
+    for _, rows in board.groupby("figure"):
+        largest = rows[["value", "ci_high"]].abs().max().max()
+        texts.loc[rows.index, "cell"] = [
+            _cell(row, digits_for(largest)) for row in rows.itertuples()
+        ]
+    order = list(dict.fromkeys(texts["column"]))
+    wide = texts.pivot_table(index="run_id", columns="column", values="cell", aggfunc="first")
+    return wide[order].reset_index()
+
+
+def _heading(figure: str, higher_is_better: object) -> str:
+    arrow = "" if higher_is_better is None else " ↑" if higher_is_better else " ↓"
+    return figure + arrow
+
+
+def _cell(row: object, digits: int) -> str:
+    value = number(row.value, digits)
+    ends = f" ({number(row.ci_low, digits)}–{number(row.ci_high, digits)})"
+    sign = SIGNS[row.mark] if row.comparable else " †"
+    return value + (ends if row.ci_low == row.ci_low else "") + sign
+
+
+def _shade(cell: str) -> str:
+    return SHADES.get(cell[-1:], "")
+
+
+def _exports(runs: pd.DataFrame, board: pd.DataFrame) -> None:
+    long = runs[["run_id", "name", "model", "created"]].merge(
+        board.drop(columns=["primary", "figure"]), on="run_id"
+    )
+    wide = runs[["run_id", "label"]].merge(_cells(board), on="run_id").drop(columns="run_id")
+    with st.container(horizontal=True):
+        st.download_button("CSV", lambda: as_csv(long), "leaderboard.csv", "text/csv")
+        st.download_button(
+            "Markdown",
+            lambda: as_markdown(wide.fillna("").rename(columns={"label": "run"})),
+            "leaderboard.md",
+            "text/markdown",
+        )
+
+
+def _charts(runs: pd.DataFrame, board: pd.DataFrame) -> None:
+    order = [visible(name) for name in runs["label"]]
+    rows = runs[["run_id", "label"]].merge(board, on="run_id")
+    rows["label"] = [visible(name) for name in rows["label"]]
+    figures = list(dict.fromkeys(rows["figure"]))
+    st.subheader("Intervals")
+    if len(order) == CHART_ROWS or len(figures) > CHARTS:
+        st.caption(f"The first {CHART_ROWS} runs and {CHARTS} tasks of the table.")
+    for start in range(0, min(len(figures), CHARTS), PER_LINE):
+        line = figures[start : start + PER_LINE]
+        for figure, place in zip(line, st.columns(PER_LINE), strict=False):
+            chosen = rows[(rows["figure"] == figure) & rows["value"].notna()]
+            with place.container(border=True):
+                _chart(figure, chosen, order)
+
+
+def _chart(figure: str, rows: pd.DataFrame, order: list[str]) -> None:
+    if rows.empty:
+        st.text(visible(figure))
+        st.caption("Undefined in every run.")
+        return
+    st.text(visible(_heading(figure, rows["higher_is_better"].iloc[0])))
+    st.altair_chart(intervals(rows, order), alt="Values with 95 % intervals by run")

@@ -1,0 +1,70 @@
+"""Tasks: what each task asks, with one prompt as the model saw it."""
+
+import pandas as pd
+import streamlit as st
+from parts import data
+from parts.links import link
+from parts.pick import pick
+from parts.sample import draw_sample
+from parts.text import visible
+
+from evalkit.results import first_sample, task_overview
+
+COLUMNS = {
+    "task": ("Task", 170),
+    "family": ("Family", 140),
+    "metric": ("Primary metric", 130),
+    "others": ("Other metrics", 130),
+    "documents": ("Documents", 90),
+    "num_fewshot": ("Shots", 60),
+    "version": ("Version", 70),
+    "runs": ("Runs", 60),
+    "data_hash": ("Data hash", 150),
+    "config_hash": ("Definition hash", 150),
+    "source": ("Source", 240),
+}
+
+
+def page() -> None:
+    """Draw the page."""
+    st.title("Tasks")
+    found = data.view()
+    tasks = task_overview(found)
+    if tasks.empty:
+        st.info("No run of this store names a task.")
+        return
+    _table(tasks)
+    names = list(dict.fromkeys(tasks["task"]))
+    task = pick("Task", names, "task", names[0])
+    row = tasks[tasks["task"] == task].iloc[0]
+    sample = first_sample(data.store(), row["run_id"], task)
+    st.subheader("One sample of it")
+    if sample is None:
+        st.info("The newest run of this task holds no samples.")
+        return
+    link("Read all samples of this task", "samples", a=row["run_id"], task=task)
+    labels = dict(zip(found.runs["run_id"], found.runs["label"], strict=True))
+    draw_sample(sample, None, (labels[row["run_id"]], ""))
+
+
+def _table(tasks: pd.DataFrame) -> None:
+    others = [
+        ", ".join(name for name in figures if name != metric) if isinstance(figures, list) else ""
+        for figures, metric in zip(tasks["figures"], tasks["metric"], strict=True)
+    ]
+    table = tasks.assign(others=others)[list(COLUMNS)]
+    for column in table.select_dtypes(exclude="number"):
+        table[column] = [visible(cell) for cell in table[column].fillna("")]
+    numbers = set(table.select_dtypes("number"))
+    config = {
+        name: (st.column_config.NumberColumn if name in numbers else st.column_config.TextColumn)(
+            title, width=width, pinned=name == "task"
+        )
+        for name, (title, width) in COLUMNS.items()
+    }
+    st.dataframe(table, hide_index=True, column_config=config, alt="Tasks of the store")
+    if tasks["task"].duplicated().any():
+        st.caption(
+            "A task that stands on several lines was run with other documents, another definition "
+            "or another number of shots; the leaderboard never marks one against the other."
+        )
