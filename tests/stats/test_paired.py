@@ -1,0 +1,106 @@
+"""Differences of paired runs: which method, which direction, what is undefined."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from evalkit.stats import compare_pairs, tango_interval
+
+RANDOM = np.random.default_rng(23)
+
+
+def test_binary_pairs_get_mcnemar_and_tango() -> None:
+    a, b = np.zeros(100), np.zeros(100)
+    a[:9], b[5:25] = 1, 1
+    found = compare_pairs(a, b, "mean")
+    assert (found.baseline, found.candidate) == (0.09, 0.2)
+    assert found.difference == pytest.approx(0.11)
+    assert found.test == "mcnemar"
+    assert found.p == pytest.approx(stats.binomtest(5, 21).pvalue)
+    assert (found.ci_low, found.ci_high) == tango_interval(16, 5, 100)
+
+
+def test_a_margin_is_tested_by_tangos_score() -> None:
+    a, b = np.ones(400), np.ones(400)
+    b[:40] = 0
+    assert compare_pairs(a, b, "mean", null=-0.05).test == "tango"
+    assert compare_pairs(a, b, "mean", null=-0.05).p < 0.01
+    assert compare_pairs(a, b, "mean", null=-0.1).p == pytest.approx(1.0)
+    assert compare_pairs(a, b, "mean", null=-0.09).p > 0.3
+
+
+def test_means_get_sign_flips_and_t() -> None:
+    a = RANDOM.normal(0, 1, 60)
+    b = a + RANDOM.normal(0.2, 0.5, 60)
+    found = compare_pairs(a, b, "mean")
+    expected = stats.ttest_rel(b, a)
+    assert found.test == "sign-flip"
+    assert found.p == pytest.approx(expected.pvalue, abs=0.01)
+    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(expected.confidence_interval()))
+    assert compare_pairs(a, b, "mean", null=found.difference).p > 0.9
+
+
+def test_clusters_flip_together() -> None:
+    clusters = [i // 10 for i in range(100)]
+    shift = np.repeat(RANDOM.normal(0, 1, 10), 10)
+    a = RANDOM.normal(0, 1, 100)
+    found = compare_pairs(a, a + shift, "mean", clusters)
+    assert (found.test, found.n, found.n_clusters) == ("cluster sign-flip", 100, 10)
+    assert found.stderr == pytest.approx(stats.sem(shift[::10]))
+    binary = compare_pairs(a > 0, a + shift > 0, "mean", clusters)
+    assert binary.test == "cluster sign-flip"
+
+
+def test_corpus_metrics_resample_both_runs_alike() -> None:
+    words = RANDOM.integers(20, 80, 120)
+    hard = RANDOM.normal(3, 0.6, 120)
+    a = np.column_stack([-words * hard, words])
+    b = np.column_stack([-words * (hard - 0.02 + RANDOM.normal(0, 0.02, 120)), words])
+    found = compare_pairs(a, b, "weighted_perplexity")
+    assert found.test == "randomization"
+    assert found.difference < 0
+    assert found.p < 0.01
+    assert found.ci_low < found.difference < found.ci_high < 0
+    bound = compare_pairs(a, b, "weighted_perplexity", null=-0.6 * abs(found.difference))
+    assert bound.test == "paired bootstrap"
+    assert bound.p >= found.p
+
+
+def test_swapping_the_runs_turns_the_sign() -> None:
+    a, b = RANDOM.normal(-2, 1, (2, 40))
+    there, back = compare_pairs(a, b, "perplexity"), compare_pairs(b, a, "perplexity")
+    assert there.difference == pytest.approx(-back.difference)
+    assert there.p == pytest.approx(back.p)
+    assert there.ci_low == pytest.approx(-back.ci_high)
+
+
+def test_a_run_against_itself_shows_nothing() -> None:
+    for aggregation, values in (
+        ("mean", RANDOM.random(30) < 0.5),
+        ("perplexity", RANDOM.random(30)),
+    ):
+        found = compare_pairs(values, values, aggregation)
+        assert (found.difference, found.p) == (0.0, 1.0)
+
+
+def test_without_discordant_pairs_the_visible_effect_is_what_mcnemar_needs() -> None:
+    found = compare_pairs(np.ones(50), np.ones(50), "mean")
+    assert found.visible_effect == pytest.approx(6 / 50)
+    assert found.ci_low < 0 < found.ci_high
+    assert compare_pairs(np.ones(5), np.ones(5), "mean").visible_effect is None
+
+
+@pytest.mark.parametrize(("n", "clusters"), [(1, None), (4, ["a"] * 4)])
+def test_one_unit_has_a_difference_but_no_test(n: int, clusters: list | None) -> None:
+    found = compare_pairs(np.zeros(n), np.ones(n), "mean", clusters)
+    assert (found.difference, found.p, found.ci_low, found.visible_effect) == (
+        1.0,
+        None,
+        None,
+        None,
+    )
+
+
+def test_undefined_values_have_no_difference() -> None:
+    assert compare_pairs(np.empty((0, 1)), np.empty((0, 1)), "mean").difference is None
+    assert compare_pairs([1.0, np.nan], [1.0, 1.0], "mean").difference is None
