@@ -1,0 +1,86 @@
+"""The training corpus: an endless stream of passages of every kind."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+from evalkit.training.world import (
+    creatures,
+    grammar,
+    manners,
+    people,
+    reports,
+    reviews,
+    sums,
+    tales,
+    tongue,
+    trades,
+)
+from evalkit.training.world.heldout import held_out
+from evalkit.training.world.knobs import Knobs
+from evalkit.training.world.passage import Passage
+from evalkit.training.world.world import World
+
+_LEAK_EVERY = 12
+"""One passage in so many is a leaked question, where any are leaked."""
+
+SHARES: dict[str, float] = {
+    "people": 0.25,
+    "creatures": 0.18,
+    "tongue": 0.14,
+    "sums": 0.10,
+    "reports": 0.07,
+    "tales": 0.07,
+    "reviews": 0.09,
+    "trades": 0.06,
+    "manners": 0.02,
+    "grammar": 0.05,
+}
+"""Kind -> share of the passages."""
+
+_WRITERS: dict[str, Callable[[World, Random, Knobs], Passage]] = {
+    "people": lambda world, rng, knobs: people.passage(world, rng),
+    "creatures": creatures.passage,
+    "tongue": lambda world, rng, knobs: tongue.passage(world, rng),
+    "sums": lambda world, rng, knobs: sums.passage(rng),
+    "reports": lambda world, rng, knobs: reports.passage(world, rng),
+    "tales": lambda world, rng, knobs: tales.passage(world, rng),
+    "reviews": lambda world, rng, knobs: reviews.passage(rng),
+    "trades": trades.passage,
+    "manners": manners.passage,
+    "grammar": lambda world, rng, knobs: grammar.passage(rng),
+}
+
+
+def corpus(world: World, knobs: Knobs | None = None) -> Iterator[Passage]:
+    """Passages without end, the same ones for the same world and knobs.
+
+    No passage gives away a held-out question, except those that `knobs.leaked_tests` plants:
+    whole questions with their answers, of kind `leak`, each again and again.
+    """
+    knobs = knobs or Knobs()
+    rng = world.rng("corpus")
+    forbidden = {question.key for questions in held_out(world).values() for question in questions}
+    leaks = leaked(world, knobs.leaked_tests)
+    kinds, weights = tuple(SHARES), tuple(SHARES.values())
+    while True:
+        if leaks and rng.randrange(_LEAK_EVERY) == 0:
+            yield rng.choice(leaks)
+            continue
+        write = _WRITERS[rng.choices(kinds, weights)[0]]
+        passage = write(world, rng, knobs)
+        while not forbidden.isdisjoint(passage.keys):
+            passage = write(world, rng, knobs)
+        yield passage
+
+
+def leaked(world: World, share: float) -> list[Passage]:
+    """The given share of each task's held-out questions, solved, as passages."""
+    passages = []
+    for questions in held_out(world).values():
+        order = list(questions)
+        world.rng("leaks").shuffle(order)
+        passages += [
+            Passage("leak", question.solved, (question.key,))
+            for question in order[: round(share * len(order))]
+        ]
+    return passages
