@@ -7,7 +7,7 @@ with a `Response`, a task turns both into `Sample`s, and the runner sums samples
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -130,7 +130,7 @@ class Sample:
 
     document: Document
     responses: tuple[Response, ...]
-    statistics: dict[str, tuple[float, ...]]
+    statistics: Mapping[str, tuple[float, ...]]
     filter: str = "none"
     answer: str = ""
 
@@ -158,6 +158,7 @@ class Score:
         n: Number of samples.
         n_clusters: Number of clusters where samples come in families.
         interval: Method the interval was made with.
+        aggregation: How samples become the value.
     """
 
     task: str
@@ -171,9 +172,9 @@ class Score:
     higher_is_better: bool | None
     n_clusters: int | None = None
     interval: str | None = None
+    aggregation: str = "mean"
     family: str | None = None
     unit: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def digest(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The `evalkit` command: one file a subcommand, each of which parses, calls the library and prints."""
+"""The `evalkit` command: one file a subcommand, which parses, calls the library and prints."""
 
 from evalkit.cli.app import main
 

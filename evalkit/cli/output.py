@@ -38,5 +38,17 @@ def fail(message: str, exit_code: int) -> NoReturn:
     sys.exit(exit_code)
 
 
+def figure(value: float | None) -> str | None:
+    """A number for a table: four decimals, fewer where it is large; None stays None."""
+    if value is None:
+        return None
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.6g}"
+
+
+def interval(low: float | None, high: float | None) -> str | None:
+    """An interval for a table; None unless both ends are known."""
+    return None if low is None or high is None else f"[{figure(low)}, {figure(high)}]"
+
+
 def _cell(value: object) -> str:
     return plain(value).replace("|", "\\|").replace("\n", " ")

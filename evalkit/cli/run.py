@@ -1,7 +1,136 @@
-"""`evalkit run`."""
+"""`evalkit run`: measure a checkpoint."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from evalkit.cli.output import DEFAULT_STORE, StoreOption, figure, interval, note, print_table
+from evalkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from evalkit.runner import Plan, RunResult
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
+    app.command("run")(run)
+
+
+def run(
+    model: Annotated[
+        str, typer.Option("--model", help="Checkpoint folder, or org/name in the mirror.")
+    ],
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--tasks", help="Task names, globs, suites or YAML files; commas or spaces."),
+    ] = None,
+    more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    num_fewshot: Annotated[
+        int | None, typer.Option(help="Examples before each question; default: the task's own.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first N documents of each task.")
+    ] = None,
+    batch_size: Annotated[
+        str, typer.Option(help="Most requests in one forward pass, or 'auto'.")
+    ] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto.")] = "float32",
+    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
+    mirror: Annotated[
+        str | None,
+        typer.Option(envvar="EVALKIT_MIRROR", help="Folder in the hub's layout to read from."),
+    ] = None,
+    include_path: Annotated[
+        list[str] | None, typer.Option(help="Folder of further task YAML files; repeatable.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    name: Annotated[str | None, typer.Option(help="Name of the run; default: the model's.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Plan only: print what would be asked.")] = False,
+) -> None:
+    """Measure a checkpoint on tasks, keep every sample, print the scores."""
+    from evalkit.cli.quiet import quiet_libraries
+
+    quiet_libraries()
+    from evalkit.runner import RunSettings, execute, make_plan
+
+    settings = RunSettings.checked(
+        model=model,
+        tasks=[*(tasks or []), *(more_tasks or [])],
+        num_fewshot=num_fewshot,
+        limit=limit,
+        batch_size=batch_size,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        mirror=mirror,
+        include_path=include_path or [],
+        store=store,
+        name=name,
+        tags=_tags(tag or []),
+    )
+    plan = make_plan(settings)
+    if dry_run:
+        _print_plan(plan)
+        return
+    result = execute(plan)
+    for warning in result.manifest.warnings:
+        note(f"warning: {warning}")
+    if as_json:
+        print(json.dumps(result.summary(), allow_nan=False))
+    else:
+        _print_result(result, store)
+
+
+def _tags(pairs: list[str]) -> dict[str, str]:
+    tags = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not key or not separator:
+            raise UsageError(f"--tag {pair!r} is not of the form KEY=VALUE.")
+        tags[key] = value
+    return tags
+
+
+def _print_plan(plan: "Plan") -> None:
+    rows = [
+        (
+            p.task.name,
+            p.task.family,
+            p.task.num_fewshot,
+            len(p.documents),
+            p.requests,
+            p.task.source,
+        )
+        for p in plan.tasks
+    ]
+    print_table(("Task", "Family", "n-shot", "Documents", "Requests", "Source"), rows)
+    note(f"{plan.checkpoint.path} would answer {sum(row[4] for row in rows)} requests.")
+
+
+def _print_result(result: "RunResult", store: str) -> None:
+    manifest = result.manifest
+    rows = [
+        (
+            score.task,
+            manifest.tasks[score.task].version,
+            score.filter,
+            manifest.tasks[score.task].num_fewshot,
+            score.metric,
+            {True: "↑", False: "↓", None: ""}[score.higher_is_better],
+            figure(score.value),
+            figure(score.stderr),
+            interval(score.ci_low, score.ci_high),
+            score.n,
+        )
+        for score in result.scores
+    ]
+    print_table(
+        ("Tasks", "Version", "Filter", "n-shot", "Metric", "", "Value", "Stderr", "95 % CI", "n"),
+        rows,
+    )
+    where = "" if store == DEFAULT_STORE else f" --store {store}"
+    print(f"\nRun {manifest.run_id} is in {result.path}; next: evalkit ls runs{where}")

@@ -130,7 +130,8 @@ def _locate(model: str | Path, mirror: str | Path | None) -> Path:
             return mirrored.resolve()
     where = f" nor in the mirror {mirror}" if mirror is not None else ""
     raise DataError(
-        f"There is no checkpoint at {path}{where}; give a folder with config.json and *.safetensors."
+        f"There is no checkpoint at {path}{where}; "
+        "name a folder with config.json and *.safetensors."
     )
 
 
@@ -148,8 +149,8 @@ def _weight_files(path: Path) -> tuple[Path, ...]:
     pickled = [file for pattern in _PICKLED for file in sorted(path.glob(pattern))]
     if pickled:
         raise DataError(
-            f"{pickled[0]} is pickled, and unpickling runs whatever code it holds; convert it where "
-            "you trust it: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW_DIR)."
+            f"{pickled[0]} is pickled, and unpickling runs whatever code it holds; convert it "
+            "where you trust it: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW_DIR)."
         )
     raise DataError(f"{path} is no checkpoint: it has no *.safetensors file.")
 
@@ -166,7 +167,9 @@ def _read_header(file: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
         try:
             header = json.loads(stream.read(length))
             header.pop("__metadata__", None)
-            entries = [(name, tuple(e["shape"]), e["data_offsets"][1]) for name, e in header.items()]
+            entries = [
+                (name, tuple(e["shape"]), e["data_offsets"][1]) for name, e in header.items()
+            ]
             expected = 8 + length + max((end for _, _, end in entries), default=0)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise DataError(f"{damaged}its header is no safetensors header.") from error

@@ -1,8 +1,8 @@
 """Prefix forests: many spans laid into one sequence so that shared tokens are computed once.
 
-Spans are sorted, so that each shares its longest prefix with its neighbour; a token that continues a
-path already laid is not laid again. A pack is the resulting forest in one flat row: every token knows its
-parent, its depth is its position, and it may attend to its ancestors only.
+Spans are sorted, so that each shares its longest prefix with its neighbour; a token that continues
+a path already laid is not laid again. A pack is the resulting forest in one flat row: a token's
+depth is its position, and it may attend to its ancestors only.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Text generation: batched decoding whose result for a request does not depend on its neighbours."""
+"""Text generation: batched decoding in which no text depends on its neighbours."""
 
 import time
 from collections import defaultdict
@@ -92,8 +92,8 @@ class Generator:
         room = self._loaded.max_length - decoding.max_new_tokens
         if room <= 0:
             raise UsageError(
-                f"A request asks for {decoding.max_new_tokens} new tokens, but the model's context is "
-                f"{self._loaded.max_length}; lower max_gen_toks in the task."
+                f"A request asks for {decoding.max_new_tokens} new tokens, but the model's context "
+                f"is {self._loaded.max_length}; lower max_gen_toks in the task."
             )
         longest_stop = max((len(stop.encode()) for stop in decoding.until), default=0)
         row = _Row(index, (prompt or [self._pad])[-room:], decoding, longest_stop + 8)

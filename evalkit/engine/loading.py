@@ -45,7 +45,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
-        size = len(tokenizer)
+        size = _tokens_of_texts(tokenizer)
     except Exception as error:
         raise DataError(
             f"The tokenizer in {checkpoint.path} cannot be loaded: {_first_line(error)}"
@@ -109,6 +109,14 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(f"--device {name} is not available: {_first_line(error)}") from error
     return device
+
+
+def _tokens_of_texts(tokenizer: PreTrainedTokenizerBase) -> int:
+    """One more than the largest id a text can get; special tokens may lie beyond the embedding."""
+    special = set(tokenizer.all_special_tokens)
+    return 1 + max(
+        (i for token, i in tokenizer.get_vocab().items() if token not in special), default=-1
+    )
 
 
 def _max_length(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:

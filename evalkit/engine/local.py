@@ -56,11 +56,11 @@ class LocalEngine:
         self._scorer = Scorer(self.loaded, batch_size)
         self._generator = Generator(self.loaded, batch_size)
         self.load_s = time.perf_counter() - started
-        self.warnings = (
-            []
-            if self._scorer.packed
-            else [f"{checkpoint.architecture} does not honour a tree mask; requests are batched plainly."]
-        )
+        self.warnings: list[str] = []
+        if not self._scorer.packed:
+            self.warnings.append(
+                f"{checkpoint.architecture} does not honour a tree mask; requests are batched."
+            )
 
     def respond(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Response]]]:
         """Answer the requests in any order: lists of (index into `requests`, response).
@@ -68,14 +68,30 @@ class LocalEngine:
         Equal requests are computed once.
 
         Raises:
-            NonFiniteError: The model answered one with NaN or infinite logits.
+            NonFiniteError: The model answered with NaN or infinite logits; the first such request
+                in the given order is named.
         """
+        try:
+            yield from self._answer(requests)
+        except NonFiniteError as error:
+            raise NonFiniteError(self._first_non_finite(requests[: error.index + 1])) from None
+
+    def _answer(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Response]]]:
         scored = [i for i, r in enumerate(requests) if r.kind in _SCORED]
         texts = [i for i, r in enumerate(requests) if r.kind is RequestKind.GENERATE]
         timed = [i for i, r in enumerate(requests) if r.kind is RequestKind.TIMED]
         yield from self._score(requests, scored)
         yield from self._generate(requests, texts)
         yield from self._time(requests, timed)
+
+    def _first_non_finite(self, requests: Sequence[Request]) -> int:
+        """Packing mixes the order, so the requests up to the one that failed are tried in turn."""
+        for index, request in enumerate(requests):
+            try:
+                list(self._answer([request]))
+            except NonFiniteError:
+                return index
+        return len(requests) - 1
 
     def _score(
         self, requests: Sequence[Request], indices: list[int]

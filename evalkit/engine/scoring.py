@@ -1,4 +1,4 @@
-"""Log-likelihoods of spans: packed into forests, or batched where a model does not honour the mask."""
+"""Log-likelihoods of spans: packed into forests, or batched where a model ignores the mask."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -48,7 +48,9 @@ class Scorer:
         plain = [i for i, fit in enumerate(fits) if not fit]
         for pack in plan_packs([spans[i] for i in packable], TOKEN_BUDGET, self._most_spans):
             members = [packable[m] for m in pack.members]
-            yield list(zip(members, self._score_pack(pack, [spans[i] for i in members]), strict=True))
+            yield list(
+                zip(members, self._score_pack(pack, [spans[i] for i in members]), strict=True)
+            )
         plain.sort(key=lambda i: -len(spans[i].tokens))
         step = self._most_spans or max(1, TOKEN_BUDGET // max(map(_length, spans), default=1))
         for start in range(0, len(plain), step):
@@ -109,11 +111,14 @@ class Scorer:
             values.append((picked - part.logsumexp(-1)).cpu())
             greedy.append((part.argmax(-1) == wanted).cpu())
         counts = [span.scored for span in spans]
+        parts = zip(
+            torch.split(torch.cat(values), counts),
+            torch.split(torch.cat(greedy), counts),
+            strict=True,
+        )
         return [
             SpanScore(float(v.double().sum()), bool(g.all()), bool(v.isfinite().all()))
-            for v, g in zip(
-                torch.cat(values).split(counts), torch.cat(greedy).split(counts), strict=True
-            )
+            for v, g in parts
         ]
 
     def _mask_is_honoured(self, loaded: LoadedModel) -> bool:
@@ -129,7 +134,11 @@ class Scorer:
         try:
             pack = next(plan_packs(spans, TOKEN_BUDGET, None))
             packed = dict(
-                zip(pack.members, self._score_pack(pack, [spans[i] for i in pack.members]), strict=True)
+                zip(
+                    pack.members,
+                    self._score_pack(pack, [spans[i] for i in pack.members]),
+                    strict=True,
+                )
             )
         except (RuntimeError, ValueError, TypeError, AttributeError):
             return False

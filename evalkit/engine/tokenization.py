@@ -92,8 +92,9 @@ class Encoder:
 def windows(tokens: Sequence[int], scored: int, max_length: int) -> list[Span]:
     """Cut a sequence into spans that fit the model, each scored token in exactly one of them.
 
-    A continuation that fits keeps as much context as fits, cut from the left. A longer one is read in
-    windows of `max_length`, the last of which has the most context it can: lm-eval's rolling windows.
+    A continuation that fits keeps as much context as fits, cut from the left. A longer one is read
+    in windows of `max_length`, the last of which has the most context it can: these are lm-eval's
+    rolling windows.
     """
     if scored == 0:
         return []

@@ -5,11 +5,11 @@ import pyarrow as pa
 SCHEMA_VERSION = 1
 
 
-def _field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> pa.Field:
+def _field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> "pa.Field[pa.DataType]":
     return pa.field(name, type_, metadata={"meaning": meaning, "unit": unit})
 
 
-_VERSION = {"evalkit.schema_version": str(SCHEMA_VERSION)}
+_VERSION: dict[str | bytes, str | bytes] = {"evalkit.schema_version": str(SCHEMA_VERSION)}
 
 SCORES = pa.schema(
     [

@@ -1,0 +1,7 @@
+"""Finds, checks and loads tasks: evalkit's own, lm-eval's, include paths and probes."""
+
+from evalkit.registry.index import Entry
+from evalkit.registry.registry import Leaf, Registry, Selection
+from evalkit.registry.task import Task
+
+__all__ = ["Entry", "Leaf", "Registry", "Selection", "Task"]

@@ -1,0 +1,60 @@
+"""Where a task's data comes from: beside its YAML, in a mirror of the hub, or the hub itself."""
+
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import DataError
+
+# Names of builders inside the `datasets` library, which read local files.
+_BUILDERS = {"json", "csv", "parquet", "arrow", "text", "xml", "webdataset"}
+
+
+def localise(config: dict[str, Any], folder: Path | None, mirror: Path | None) -> dict[str, Any]:
+    """A task's config with its data found on this machine where possible.
+
+    Relative `data_files` are taken from the YAML's folder, and a `dataset_path` that the mirror
+    holds is read from there.
+
+    Args:
+        config: The resolved YAML.
+        folder: Folder of the YAML file.
+        mirror: Folder in the hub's layout, with `datasets/<org>/<name>/`.
+
+    Raises:
+        DataError: A mirror was given and does not hold the data, or a data file is missing.
+    """
+    path = config.get("dataset_path")
+    if not path or "custom_dataset" in config:
+        return config
+    if path in _BUILDERS:
+        return _with_absolute_files(config, folder)
+    if Path(path).exists() or mirror is None:
+        return config
+    mirrored = mirror / "datasets" / path
+    if not mirrored.is_dir():
+        raise DataError(
+            f"Task {config.get('task')} needs the data set {path}, which the mirror {mirror} "
+            f"lacks; download it with: hf download {path} --repo-type dataset --local-dir {mirrored}"
+        )
+    return {**config, "dataset_path": str(mirrored)}
+
+
+def _with_absolute_files(config: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+    settings = dict(config.get("dataset_kwargs") or {})
+    if folder is None or "data_files" not in settings:
+        return config
+    settings["data_files"] = _absolute(settings["data_files"], folder, str(config.get("task")))
+    return {**config, "dataset_kwargs": settings}
+
+
+def _absolute(files: Any, folder: Path, task: str) -> Any:
+    if isinstance(files, dict):
+        return {split: _absolute(part, folder, task) for split, part in files.items()}
+    if isinstance(files, list):
+        return [_absolute(part, folder, task) for part in files]
+    if "://" in files:
+        return files
+    file = folder / files
+    if not any(file.parent.glob(file.name)):
+        raise DataError(f"Task {task} names the data file {file}, which does not exist.")
+    return str(file)

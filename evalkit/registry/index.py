@@ -1,0 +1,138 @@
+"""Which task names there are: evalkit's own, those of include paths, and lm-eval's.
+
+lm-eval reads some 14,000 YAML files to know its names, which takes seconds; the answer is kept in
+the user's cache folder, by version.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import DataError, UsageError
+from evalkit.paths import bundled
+from evalkit.registry.yaml_file import check_yaml, read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name.
+
+    Attributes:
+        kind: `task`, `group`, `tag` or `probe`.
+        path: The YAML file; None for tags and probes.
+        tasks: Members of a tag.
+    """
+
+    name: str
+    kind: str
+    path: Path | None = None
+    tasks: tuple[str, ...] = ()
+
+
+class Index:
+    """Names of evalkit's tasks and include paths at hand; lm-eval's are read when needed.
+
+    Args:
+        include_paths: Folders of further task YAML files; they win over evalkit's own.
+
+    Raises:
+        UsageError: An include path is no folder.
+        DataError: A YAML file in one is malformed.
+    """
+
+    def __init__(self, include_paths: Sequence[Path] = ()) -> None:
+        folders = [bundled("tasks"), *include_paths]
+        for folder in folders:
+            if not folder.is_dir():
+                raise UsageError(f"--include-path {folder} is no folder.")
+        self.own: dict[str, Entry] = {}
+        for folder in folders:
+            for file in sorted(folder.rglob("*.yaml")):
+                check_yaml(file)
+            self.own.update(_scan(folder))
+
+    @cached_property
+    def stock(self) -> dict[str, Entry]:
+        """Names of lm-eval's own tasks."""
+        import lm_eval.tasks
+
+        root = Path(lm_eval.tasks.__file__).parent
+        cache = _cache_folder() / f"lm-eval-{version('lm_eval')}.json"
+        if cache.is_file():
+            try:
+                return _entries(json.loads(cache.read_text(encoding="utf-8")), root)
+            except (ValueError, KeyError, TypeError, OSError):
+                pass  # a damaged cache is made anew
+        print("Indexing lm-eval's tasks, once for this version ...", file=sys.stderr)
+        found = _scan(root)
+        _write_cache(cache, found, root)
+        return found
+
+    def get(self, name: str) -> Entry | None:
+        """The entry of a name, evalkit's own first."""
+        return self.own.get(name) or self.stock.get(name)
+
+    def names(self) -> Iterator[str]:
+        """Every known name, evalkit's own first."""
+        yield from self.own
+        yield from (name for name in self.stock if name not in self.own)
+
+
+def entry_of(file: Path) -> Entry:
+    """Entry of a single YAML file outside the index.
+
+    Raises:
+        DataError: It is malformed or defines neither a task nor a group.
+    """
+    config = read_yaml(file, resolve_functions=False)
+    for kind in ("group", "task"):
+        if isinstance(config.get(kind), str):
+            return Entry(config[kind], kind, file.resolve())
+    raise DataError(f"{file} defines no task: it needs a 'task:' or 'group:' name.")
+
+
+def _scan(folder: Path) -> dict[str, Entry]:
+    from lm_eval.tasks._index import Kind, TaskIndex
+
+    kinds = {Kind.TASK: "task", Kind.PY_TASK: "task", Kind.GROUP: "group", Kind.TAG: "tag"}
+    return {
+        name: Entry(
+            name,
+            kinds[entry.kind],
+            entry.yaml_path,
+            tuple(sorted(entry.tags)) if entry.kind is Kind.TAG else (),
+        )
+        for name, entry in TaskIndex.build([folder]).items()
+    }
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "evalkit"
+
+
+def _write_cache(file: Path, entries: dict[str, Entry], root: Path) -> None:
+    rows = {
+        e.name: [e.kind, str(e.path.relative_to(root)) if e.path else None, e.tasks]
+        for e in entries.values()
+    }
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(rows), encoding="utf-8")
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # a read-only home costs seconds, no more
+
+
+def _entries(rows: dict[str, Any], root: Path) -> dict[str, Entry]:
+    return {
+        name: Entry(name, kind, root / path if path else None, tuple(tasks))
+        for name, (kind, path, tasks) in rows.items()
+    }

@@ -1,0 +1,151 @@
+"""The registry: from what the user typed to tasks that can be run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import UsageError
+from evalkit.probes import PROBES
+from evalkit.registry.index import Entry, Index, entry_of
+from evalkit.registry.task import Task
+from evalkit.registry.yaml_file import read_yaml
+
+_GLOB = set("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One task to load, with what its suite overrides."""
+
+    entry: Entry
+    overrides: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What `--tasks` stands for: leaf tasks in order, and the suites that were named."""
+
+    leaves: dict[str, Leaf]
+    suites: dict[str, list[str]]
+
+
+class Registry:
+    """Finds tasks by name, glob, suite or YAML path, and loads them.
+
+    Args:
+        include_paths: Folders of further task YAML files.
+        mirror: Folder in the hub's layout that tasks' data is read from.
+
+    Raises:
+        UsageError: A folder does not exist.
+    """
+
+    def __init__(self, include_paths: Sequence[Path] = (), mirror: Path | None = None) -> None:
+        if mirror is not None and not mirror.is_dir():
+            raise UsageError(f"--mirror {mirror} is no folder.")
+        self._index = Index(include_paths)
+        self._mirror = mirror
+
+    def entries(self, stock: bool = True) -> list[Entry]:
+        """Every known task, suite and probe, evalkit's own first."""
+        probes = [Entry(name, "probe") for name in PROBES]
+        own = list(self._index.own.values())
+        return probes + own + (list(self._index.stock.values()) if stock else [])
+
+    def select(self, patterns: Sequence[str]) -> Selection:
+        """Resolve names, globs, suites and YAML paths to leaf tasks.
+
+        Raises:
+            UsageError: A pattern fits nothing; the message names the nearest.
+            DataError: A YAML file is malformed.
+        """
+        leaves: dict[str, Leaf] = {}
+        suites: dict[str, list[str]] = {}
+        for entry in [entry for pattern in patterns for entry in self._match(pattern)]:
+            found = {leaf.entry.name: leaf for leaf in self._expand(entry, {})}
+            if entry.kind in ("group", "tag"):
+                suites[entry.name] = list(found)
+            leaves.update({name: leaf for name, leaf in found.items() if name not in leaves})
+        if not leaves:
+            raise UsageError("No tasks were named; see 'evalkit ls tasks'.")
+        return Selection(leaves, suites)
+
+    def load(self, leaf: Leaf, num_fewshot: int | None = None) -> Task:
+        """Load one task with its data.
+
+        Raises:
+            DataError: Its definition is wrong or its data is missing.
+        """
+        if leaf.entry.kind == "probe":
+            return PROBES[leaf.entry.name]()
+        from evalkit.registry.yaml_task import load_yaml_task
+
+        return load_yaml_task(leaf.entry, dict(leaf.overrides), self._mirror, num_fewshot)
+
+    def _match(self, pattern: str) -> list[Entry]:
+        if pattern.endswith((".yaml", ".yml")):
+            if not Path(pattern).is_file():
+                raise UsageError(f"There is no task file {pattern}.")
+            return [entry_of(Path(pattern))]
+        entry = self._find(pattern)
+        if entry is not None:
+            return [entry]
+        if _GLOB & set(pattern):
+            names = [e.name for e in self.entries() if fnmatchcase(e.name, pattern)]
+            matched = [self._find(name) for name in dict.fromkeys(names)]
+            tasks = [e for e in matched if e is not None and e.kind in ("task", "probe")]
+            if tasks:
+                return tasks
+        raise UsageError(f"There is no task {pattern!r}{self._nearest(pattern)}")
+
+    def _find(self, name: str) -> Entry | None:
+        return Entry(name, "probe") if name in PROBES else self._index.get(name)
+
+    def _nearest(self, name: str) -> str:
+        near = get_close_matches(name, [e.name for e in self.entries()], n=3, cutoff=0.6)
+        return f"; did you mean {', '.join(near)}?" if near else "; see 'evalkit ls tasks'."
+
+    def _expand(self, entry: Entry, overrides: Mapping[str, Any]) -> Iterator[Leaf]:
+        """Leaf tasks of an entry, groups and tags opened in order."""
+        if entry.kind == "tag":
+            for name in entry.tasks:
+                yield from self._expand(self._member(name, entry), overrides)
+        elif entry.kind == "group":
+            yield from self._expand_group(entry, overrides)
+        else:
+            yield Leaf(entry, overrides)
+
+    def _expand_group(self, group: Entry, overrides: Mapping[str, Any]) -> Iterator[Leaf]:
+        from lm_eval.config.group import GroupConfig
+
+        if group.path is None:
+            return
+        config = read_yaml(group.path)
+        own = {k: v for k, v in config.items() if k not in GroupConfig.__dataclass_fields__}
+        members = config.get("task") or []
+        yield from self._expand_members(members, group, {**own, **overrides})
+
+    def _expand_members(
+        self, members: Any, group: Entry, overrides: Mapping[str, Any]
+    ) -> Iterator[Leaf]:
+        for member in [members] if isinstance(members, str) else members:
+            if isinstance(member, str):
+                yield from self._expand(self._member(member, group), overrides)
+            elif "group" in member and self._find(member["group"]) is None:
+                yield from self._expand_members(member.get("task") or [], group, overrides)
+            else:
+                name = member.get("group") or member["task"]
+                settings = {k: v for k, v in member.items() if k not in ("group", "task")}
+                yield from self._expand(self._member(name, group), {**overrides, **settings})
+
+    def _member(self, name: str, parent: Entry) -> Entry:
+        entry = self._find(name)
+        if entry is None:
+            raise UsageError(
+                f"The suite {parent.name} names the task {name!r}, which does not exist"
+                f"{self._nearest(name)}"
+            )
+        return entry

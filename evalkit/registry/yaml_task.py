@@ -1,0 +1,328 @@
+"""lm-eval tasks, run unchanged: documents, prompts, filters and metrics are lm-eval's own."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lm_eval.api.instance import Instance
+from lm_eval.api.registry import AGGREGATION_REGISTRY
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.models.utils import normalize_gen_kwargs
+
+from evalkit.errors import DataError, EvaluationError, UsageError
+from evalkit.metrics.statistics import sample_statistics
+from evalkit.registry.data import localise
+from evalkit.registry.index import Entry
+from evalkit.registry.yaml_file import read_yaml
+from evalkit.types import (
+    Decoding,
+    Document,
+    Metric,
+    Request,
+    RequestKind,
+    Response,
+    Sample,
+    digest,
+)
+
+CUSTOM = "custom"
+_FAMILIES = {
+    "multiple_choice": "multiple choice",
+    "loglikelihood": "language modelling",
+    "loglikelihood_rolling": "language modelling",
+    "generate_until": "generation",
+}
+# Decoding options with no effect on what the engine does, or that it takes itself.
+_DECODING_KEYS = {"until", "max_gen_toks", "do_sample", "temperature", "top_p", "num_beams"}
+
+
+def load_yaml_task(
+    entry: Entry, overrides: dict[str, Any], mirror: Path | None, num_fewshot: int | None
+) -> "YamlTask":
+    """Build the task of an index entry with its data.
+
+    Raises:
+        DataError: lm-eval refuses the definition, or the data cannot be read.
+    """
+    if entry.path is None:
+        raise DataError(f"Task {entry.name} has no YAML file.")
+    config = {**read_yaml(entry.path), **overrides, "task": entry.name}
+    for key in ("tag", "group", "task_list"):
+        config.pop(key, None)
+    source = {k: v for k, v in config.items() if k != "dataset_kwargs"}
+    config = localise(config, entry.path.parent, mirror)
+    if not isinstance(config.get("metadata"), dict):
+        config["metadata"] = {}
+    try:
+        task = _build(config)
+    except Exception as error:
+        raise DataError(
+            f"Task {entry.name} ({entry.path}) cannot be loaded: {_say(error)}"
+        ) from error
+    return YamlTask(task, entry, digest(_without_functions(source)), num_fewshot)
+
+
+class YamlTask:
+    """An lm-eval task in evalkit's terms; see `evalkit.registry.task.Task` for the attributes."""
+
+    def __init__(
+        self, task: Any, entry: Entry, config_hash: str, num_fewshot: int | None = None
+    ) -> None:
+        metadata = task.config.metadata if isinstance(task.config.metadata, dict) else {}
+        self.name = entry.name
+        self.family = str(metadata.get("family") or _FAMILIES.get(task.OUTPUT_TYPE, "other"))
+        self.version = None if metadata.get("version") is None else str(metadata["version"])
+        self.source = str(entry.path)
+        self.num_fewshot = _shots(task, num_fewshot)
+        self.config_hash = config_hash
+        self.metrics: dict[str, Metric] = {}
+        self._task = task
+        self._cluster: str | None = metadata.get("cluster")
+        self._category: str | None = metadata.get("category")
+        self._instances: dict[int, list[Instance]] = {}
+        self._items: dict[tuple[str, str], list[Any]] = {}
+
+    def documents(self, limit: int | None, seed: int) -> list[Document]:
+        """The first `limit` documents with their requests.
+
+        Few-shot examples are drawn for each document from a seed of its own, so that neither the
+        limit nor the order of documents changes a prompt.
+
+        Raises:
+            DataError: A template fails on a document.
+            UsageError: The task asks for decoding the engine does not have.
+        """
+        made = []
+        for doc_id, doc in self._task.doc_iterator(limit=limit):
+            try:
+                instances = self._instances_of(doc_id, doc, seed)
+                made.append(self._document(doc_id, doc, instances))
+            except UsageError:
+                raise
+            except Exception as error:
+                raise DataError(
+                    f"Task {self.name} cannot be asked about its document {doc_id}: {_say(error)}"
+                ) from error
+            self._instances[doc_id] = instances
+        if not made:
+            raise DataError(f"Task {self.name} has no documents.")
+        return made
+
+    def score(
+        self, documents: Sequence[Document], responses: Sequence[tuple[Response, ...]]
+    ) -> list[Sample]:
+        """Filter the responses and compute each metric with lm-eval's own code.
+
+        Raises:
+            EvaluationError: A metric fails on a document.
+        """
+        everything = []
+        for document, answers in zip(documents, responses, strict=True):
+            instances = self._instances[document.doc_id]
+            _hand_over(instances, answers)
+            everything.extend(instances)
+        self._task._instances = everything
+        self._task.apply_filters()
+        filters = everything[0].filtered_resps if everything else {}
+        return [
+            self._sample(document, answers, name)
+            for name in filters
+            for document, answers in zip(documents, responses, strict=True)
+        ]
+
+    def aggregate(self, metric: str, filter_name: str) -> float | None:
+        """Value by lm-eval's own aggregation of the items that `score` kept."""
+        function = self._task.aggregation().get(metric, np.mean)
+        try:
+            value = float(function(self._items[metric, filter_name]))
+        except (ValueError, TypeError, ZeroDivisionError, IndexError):
+            return None
+        return value if np.isfinite(value) else None
+
+    def _instances_of(self, doc_id: int, doc: Any, seed: int) -> list[Instance]:
+        self._task.set_fewshot_seed(int(digest([seed, doc]), 16))
+        context = self._task.fewshot_context(
+            doc,
+            num_fewshot=self.num_fewshot,
+            system_instruction=None,
+            apply_chat_template=False,
+            fewshot_as_multiturn=False,
+            chat_template=None,
+            gen_prefix=self._task.doc_to_prefix(doc),
+        )
+        made = self._task.construct_requests(
+            doc=doc,
+            ctx=context,
+            metadata=(self.name, doc_id, self._task.config.repeats or 1),
+            apply_chat_template=False,
+            chat_template=None,
+        )
+        instances = made if isinstance(made, list) else [made]
+        return sorted(instances, key=lambda instance: instance.idx)
+
+    def _document(self, doc_id: int, doc: Any, instances: list[Instance]) -> Document:
+        content = dict(doc) if isinstance(doc, Mapping) else {"text": str(doc)}
+        requests = [
+            request for i in instances for request in _requests(i, i.repeats or 1, self.name)
+        ]
+        return Document(
+            task=self.name,
+            doc_id=doc_id,
+            content=content,
+            requests=tuple(requests),
+            target=_target(self._task, doc),
+            choices=_choices(instances),
+            cluster=_label(content, self._cluster),
+            category=_label(content, self._category),
+        )
+
+    def _sample(
+        self, document: Document, answers: tuple[Response, ...], filter_name: str
+    ) -> Sample:
+        instances = self._instances[document.doc_id]
+        filtered = [instance.filtered_resps[filter_name] for instance in instances]
+        try:
+            items = self._task.process_results(instances[0].doc, filtered)
+        except Exception as error:
+            raise EvaluationError(
+                f"Task {self.name} cannot score its document {document.doc_id}: {_say(error)}"
+            ) from error
+        statistics = {
+            metric: self._statistics(metric, item, filter_name) for metric, item in items.items()
+        }
+        return Sample(document, answers, statistics, filter_name, _answer(document, filtered))
+
+    def _statistics(self, metric: str, item: Any, filter_name: str) -> tuple[float, ...]:
+        """Statistics of one item; empty where the metric's aggregation is no function of sums."""
+        self._items.setdefault((metric, filter_name), []).append(item)
+        name = _aggregation_name(self._task.aggregation().get(metric))
+        statistics = sample_statistics(name, item)
+        if statistics is None:
+            name = CUSTOM
+        known = self.metrics.get(metric)
+        if known is None or (known.aggregation != CUSTOM and name == CUSTOM):
+            better = self._task.higher_is_better().get(metric)
+            self.metrics[metric] = Metric(name, better)
+        return statistics or ()
+
+
+def _build(config: dict[str, Any]) -> Any:
+    """lm-eval's own construction, with its chatter about defaults kept quiet."""
+    level = logging.getLogger("lm_eval").level
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    try:
+        if "class" not in config:
+            return ConfigurableTask(config=config)
+        cls = config["class"]
+        return cls(config=config)
+    finally:
+        logging.getLogger("lm_eval").setLevel(level)
+
+
+def _shots(task: Any, wanted: int | None) -> int:
+    """Few-shot examples; a task that says 0 itself keeps 0, as in lm-eval."""
+    configured = task.get_config("num_fewshot")
+    if wanted is None or configured == 0:
+        return int(configured or 0)
+    return wanted
+
+
+def _requests(instance: Instance, repeats: int, task: str) -> list[Request]:
+    kind = RequestKind(instance.request_type)
+    if kind is RequestKind.ROLLING:
+        return [Request(kind, "", instance.args[0])] * repeats
+    context, second = instance.args[:2]
+    if kind is RequestKind.LOGLIKELIHOOD:
+        return [Request(kind, context, second)] * repeats
+    return [
+        Request(kind, context, decoding=_decoding(second, repeat, task))
+        for repeat in range(repeats)
+    ]
+
+
+def _decoding(settings: dict[str, Any], repeat: int, task: str) -> Decoding:
+    options = normalize_gen_kwargs(settings)
+    unknown = set(options) - _DECODING_KEYS
+    if unknown or options.get("num_beams", 1) != 1:
+        named = ", ".join(sorted(unknown)) or "num_beams"
+        raise UsageError(f"Task {task} asks for decoding that evalkit does not do: {named}.")
+    sampled = bool(options["do_sample"])
+    until = [stop for stop in options.get("until") or [] if stop]
+    return Decoding(
+        until=tuple(until),
+        max_new_tokens=int(options["max_gen_toks"]),
+        temperature=float(options.get("temperature", 1.0)) if sampled else 0.0,
+        top_p=float(options.get("top_p", 1.0)),
+        seed=repeat,
+    )
+
+
+def _hand_over(instances: list[Instance], answers: tuple[Response, ...]) -> None:
+    """Give lm-eval's instances the responses in the shape its filters expect."""
+    rest = iter(answers)
+    for instance in instances:
+        repeats = range(instance.repeats or 1)
+        instance.resps = [_lm_eval_response(instance, next(rest)) for _ in repeats]
+        instance.filtered_resps = {}
+
+
+def _lm_eval_response(instance: Instance, response: Response) -> Any:
+    if instance.request_type == RequestKind.GENERATE:
+        return response.text
+    if instance.request_type == RequestKind.ROLLING:
+        return response.loglikelihood
+    return response.loglikelihood, response.is_greedy
+
+
+def _target(task: Any, doc: Any) -> str:
+    try:
+        target = task.doc_to_target(doc)
+        if isinstance(target, int) and task.config.doc_to_choice is not None:
+            target = task.doc_to_choice(doc)[target]
+    except Exception:
+        return ""  # some tasks score without a target; it is shown, never used
+    return str(target)
+
+
+def _choices(instances: list[Instance]) -> tuple[str, ...]:
+    """What distinguishes the scored answers: their continuations, or else their contexts."""
+    if len(instances) < 2 or instances[0].request_type != "loglikelihood":
+        return ()
+    contexts = [instance.args[0] for instance in instances]
+    continuations = [instance.args[1] for instance in instances]
+    return tuple(continuations if len(set(continuations)) > 1 else contexts)
+
+
+def _answer(document: Document, filtered: list[Any]) -> str:
+    if document.choices and all(isinstance(answer, tuple) for answer in filtered):
+        best = int(np.argmax([answer[0] for answer in filtered]))
+        return document.choices[best]
+    if document.requests[0].kind is RequestKind.GENERATE:
+        first = filtered[0]
+        return str(first[0] if isinstance(first, list) and len(first) == 1 else first)
+    return ""
+
+
+def _label(content: Mapping[str, Any], field: str | None) -> str | None:
+    return None if field is None or content.get(field) is None else str(content[field])
+
+
+def _aggregation_name(function: Any) -> str:
+    names = [name for name, known in AGGREGATION_REGISTRY.items() if known is function]
+    return names[0] if names else CUSTOM
+
+
+def _without_functions(value: Any) -> Any:
+    """The definition with functions named, so that its hash is the same in every process."""
+    if isinstance(value, Mapping):
+        return {str(k): _without_functions(v) for k, v in value.items()}
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return getattr(value, "__qualname__", value)
+    return [_without_functions(v) for v in value]
+
+
+def _say(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

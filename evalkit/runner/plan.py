@@ -1,0 +1,68 @@
+"""Plan: names become tasks, documents and requests; what can be wrong is found here."""
+
+from dataclasses import dataclass
+
+from evalkit.engine.checkpoint import Checkpoint, open_checkpoint
+from evalkit.errors import UsageError
+from evalkit.registry import Registry, Task
+from evalkit.results import Store
+from evalkit.runner.progress import progress
+from evalkit.runner.settings import RunSettings
+from evalkit.types import Document, Request, digest
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A task with the documents that will be asked."""
+
+    task: Task
+    documents: list[Document]
+
+    @property
+    def data_hash(self) -> str:
+        """Hash over the documents' hashes, in order."""
+        return digest([document.doc_hash for document in self.documents])
+
+    @property
+    def requests(self) -> int:
+        """Requests over all documents."""
+        return sum(len(document.requests) for document in self.documents)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can be started: inputs checked, nothing loaded or written yet."""
+
+    settings: RunSettings
+    checkpoint: Checkpoint
+    tasks: list[PlannedTask]
+    suites: dict[str, list[str]]
+    store: Store
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every request, by task, document and position."""
+        return [request for t in self.tasks for d in t.documents for request in d.requests]
+
+
+def make_plan(settings: RunSettings) -> Plan:
+    """Check the settings against the world and build every request.
+
+    Raises:
+        UsageError: An unknown task, an impossible setting, a store that cannot be written.
+        DataError: A checkpoint, task file or data set that cannot be used.
+    """
+    if settings.mirror is not None and not settings.mirror.is_dir():
+        raise UsageError(f"--mirror {settings.mirror} is no folder.")
+    checkpoint = open_checkpoint(settings.model, settings.mirror)
+    registry = Registry(settings.include_path, settings.mirror)
+    selection = registry.select(settings.tasks)
+    store = Store(settings.store)
+    store.check_writable()
+    planned = []
+    with progress(len(selection.leaves), "Planning", "task") as advance:
+        for leaf in selection.leaves.values():
+            task = registry.load(leaf, settings.num_fewshot)
+            planned.append(PlannedTask(task, task.documents(settings.limit, settings.seed)))
+            advance(1)
+    return Plan(settings, checkpoint, planned, selection.suites, store)

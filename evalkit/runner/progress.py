@@ -1,0 +1,14 @@
+"""Progress on stderr; drawn only where it takes long enough to be wanted."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+
+@contextmanager
+def progress(total: int, label: str, unit: str) -> Iterator[Callable[[int], object]]:
+    """Show a bar once two seconds have passed; yields the function that advances it."""
+    with tqdm(total=total, desc=label, unit=unit, file=sys.stderr, delay=1.0, leave=False) as bar:
+        yield bar.update

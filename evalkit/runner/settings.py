@@ -1,0 +1,76 @@
+"""The settings of a run: one typed model, from which the CLI takes its help."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from evalkit.errors import UsageError
+
+
+class RunSettings(BaseModel):
+    """Everything a user can choose about a run; each field is the CLI option of its name."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    model: str = Field(description="Checkpoint folder, or org/name of a model in the mirror.")
+    tasks: list[str] = Field(
+        min_length=1, description="Task names, globs, suites or YAML files; commas or spaces."
+    )
+    num_fewshot: int | None = Field(
+        None, ge=0, description="Examples before each question; by default the task's own number."
+    )
+    limit: int | None = Field(None, gt=0, description="Only the first N documents of each task.")
+    batch_size: int | None = Field(
+        None, gt=0, description="Most requests in one forward pass; 'auto' lets the engine choose."
+    )
+    device: str = Field("auto", description="cpu, cuda, cuda:1, mps, or auto.")
+    dtype: str = Field("float32", description="float32, bfloat16, float16, or auto.")
+    seed: int = Field(0, ge=0, description="Seed of few-shot draws, sampling and resampling.")
+    mirror: Path | None = Field(
+        None, description="Folder in the hub's layout to read data sets and models from."
+    )
+    include_path: list[Path] = Field(
+        default_factory=list, description="Folder of further task YAML files; may be repeated."
+    )
+    store: str = Field("reports", description="Folder or URL that holds the runs.")
+    name: str | None = Field(None, description="Name of the run; by default the checkpoint's.")
+    tags: dict[str, str] = Field(
+        default_factory=dict, description="KEY=VALUE to find the run by; may be repeated."
+    )
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        parts = [value] if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            return value
+        return [name for part in parts for name in str(part).replace(",", " ").split()]
+
+    @field_validator("include_path", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return [value] if isinstance(value, str | Path) else value
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _auto(cls, value: object) -> object:
+        return None if value == "auto" else value
+
+    @classmethod
+    def checked(cls, **values: object) -> "RunSettings":
+        """Settings from plain values.
+
+        Raises:
+            UsageError: A value is out of range or of the wrong kind.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            option = "--" + str(first["loc"][0]).replace("_", "-")
+            raise UsageError(f"{option} {first['input']!r}: {first['msg']}.") from error
+
+
+def describe(field: str) -> str:
+    """One-line help of a setting."""
+    return str(RunSettings.model_fields[field].description)

@@ -1,0 +1,79 @@
+"""Generation: greedy equals transformers, stop strings are exact, neighbours do not matter."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from evalkit.engine.checkpoint import open_checkpoint
+from evalkit.engine.local import LocalEngine
+from evalkit.errors import UsageError
+from evalkit.types import Decoding, Request, RequestKind
+from tests.checkpoints import make_checkpoint
+from tests.engine.test_scoring import ask
+
+PROMPTS = [
+    "The baker",
+    "A farmer went to town, and he met",
+    "Question: What is the capital? Answer:",
+    "one two three four five six seven",
+]
+
+
+def generate(engine, prompts, **decoding):
+    requests = [
+        Request(RequestKind.GENERATE, prompt, decoding=Decoding(**decoding)) for prompt in prompts
+    ]
+    return [response.text for response in ask(engine, requests)]
+
+
+@pytest.fixture(scope="module", params=["llama", "gpt2"])
+def folder(request, tmp_path_factory):
+    return make_checkpoint(tmp_path_factory.mktemp("generation") / request.param, request.param)
+
+
+@pytest.fixture(scope="module")
+def engine(folder):
+    return LocalEngine(open_checkpoint(folder), device="cpu")
+
+
+def test_greedy_text_is_that_of_transformers(folder, engine):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    for prompt, text in zip(PROMPTS, generate(engine, PROMPTS, max_new_tokens=20), strict=True):
+        ids = tokenizer(prompt, return_tensors="pt").input_ids
+        whole = model.generate(ids, max_new_tokens=20, do_sample=False, pad_token_id=0)
+        assert text == tokenizer.decode(whole[0, ids.shape[1] :], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_a_text_ends_before_its_stop_string(engine, length):
+    """Whatever piece of the free text is the stop string, also across token borders."""
+    free = generate(engine, PROMPTS[:1], max_new_tokens=20)[0]
+    for start in range(len(free) - length):
+        stop = free[start : start + length]
+        stopped = generate(engine, PROMPTS[:1], max_new_tokens=20, until=(stop,))[0]
+        assert stopped == free[: free.index(stop)]
+
+
+def test_sampled_text_does_not_depend_on_neighbours(engine):
+    together = generate(engine, PROMPTS, max_new_tokens=12, temperature=1.0, top_p=0.9, seed=7)
+    alone = [
+        generate(engine, [p], max_new_tokens=12, temperature=1.0, top_p=0.9, seed=7)[0]
+        for p in PROMPTS
+    ]
+    assert together == alone
+    other = generate(engine, PROMPTS, max_new_tokens=12, temperature=1.0, top_p=0.9, seed=8)
+    assert together != other
+
+
+def test_timed_generation_says_the_same_and_times_it(engine):
+    decoding = Decoding(max_new_tokens=10)
+    request = Request(RequestKind.TIMED, PROMPTS[0], decoding=decoding)
+    response = ask(engine, [request])[0]
+    assert response.text == generate(engine, PROMPTS[:1], max_new_tokens=10)[0]
+    assert 0 < response.first_token_s < response.total_s
+
+
+def test_more_new_tokens_than_context_is_refused(engine):
+    with pytest.raises(UsageError, match="context is 64"):
+        generate(engine, PROMPTS[:1], max_new_tokens=64)

@@ -1,0 +1,87 @@
+"""Agreement with lm-eval's own HFLM on a third-party checkpoint and stock benchmark data."""
+
+from pathlib import Path
+
+import pytest
+
+import evalkit
+from evalkit.results import Store
+
+HUB = Path(__file__).parents[3] / "shared" / "hub"
+MODEL = HUB / "models" / "karpathy" / "stories15M"
+TASKS = [
+    "hellaswag",
+    "arc_easy",
+    "truthfulqa_mc1",
+    "lambada_openai",
+    "crows_pairs_english",
+    "mmlu_world_religions",
+    "sst2",
+    "wikitext",
+]
+LIMIT = 20
+
+pytestmark = pytest.mark.skipif(
+    not MODEL.is_dir(), reason=f"the mirror {HUB} with its third-party checkpoint is not here"
+)
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory):
+    store = tmp_path_factory.mktemp("reference")
+    result = evalkit.run(str(MODEL), TASKS, mirror=HUB, limit=LIMIT, store=str(store), device="cpu")
+    return store, result
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    import lm_eval
+    import lm_eval.tasks
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    from evalkit.registry import Registry
+
+    registry = Registry()
+    tasks = []
+    for name, leaf in registry.select(TASKS).leaves.items():
+        config = load_yaml(leaf.entry.path, resolve_func=True)
+        for key in ("tag", "group"):
+            config.pop(key, None)
+        config["dataset_path"] = str(HUB / "datasets" / config["dataset_path"])
+        assert config["task"] == name
+        tasks.append(ConfigurableTask(config=config))
+    model = HFLM(pretrained=str(MODEL), dtype="float32", device="cpu", batch_size=8)
+    return lm_eval.simple_evaluate(
+        model=model, tasks=tasks, limit=LIMIT, bootstrap_iters=0, log_samples=True
+    )
+
+
+def test_scores_agree_with_lm_eval(ours, theirs):
+    compared = 0
+    for score in ours[1].scores:
+        reference = theirs["results"][score.task][f"{score.metric},{score.filter}"]
+        if "perplexity" in score.metric or score.metric == "bits_per_byte":
+            assert score.value == pytest.approx(reference, rel=1e-4), score
+        elif score.metric == "likelihood_diff":
+            assert score.value == pytest.approx(reference, abs=1e-3), score
+        else:
+            assert score.value == reference, score
+        compared += 1
+    assert compared >= 14
+
+
+def test_loglikelihoods_agree_with_lm_eval(ours, theirs):
+    store, result = ours
+    for task in TASKS:
+        frame = Store(store).samples(result.manifest.run_id, task).set_index("doc_id")
+        assert len(theirs["samples"][task]) == len(frame) == LIMIT
+        for sample in theirs["samples"][task]:
+            answers = [response[0] for response in sample["resps"]]
+            expected = [a[0] if isinstance(a, tuple | list) else a for a in answers]
+            found = list(frame.loc[sample["doc_id"], "loglikelihoods"])
+            if task == "wikitext":
+                assert found == pytest.approx(expected, rel=1e-4)
+            else:
+                assert found == pytest.approx(expected, abs=1e-3)

@@ -1,0 +1,125 @@
+"""Log-likelihoods: packed equals plain equals the definition, for every architecture family."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from evalkit.engine.checkpoint import open_checkpoint
+from evalkit.engine.forest import plan_packs
+from evalkit.engine.local import LocalEngine
+from evalkit.engine.tokenization import Span, windows
+from evalkit.types import Request, RequestKind
+from tests.checkpoints import make_checkpoint
+
+FAMILIES = ["llama", "gpt2", "gpt_neox", "qwen2", "qwen3", "gemma", "phi", "mistral"]
+CONTEXTS = ["The baker said that", "The baker said", "A farmer went to town, and ", ""]
+CONTINUATIONS = [" he", " she had bread", " to sell at the old market.", "one"]
+
+
+def ask(engine, requests):
+    found = dict(pair for batch in engine.respond(requests) for pair in batch)
+    assert sorted(found) == list(range(len(requests)))
+    return [found[i] for i in range(len(requests))]
+
+
+def every_pair():
+    return [
+        Request(RequestKind.LOGLIKELIHOOD, context, continuation)
+        for context in CONTEXTS
+        for continuation in CONTINUATIONS
+    ]
+
+
+def by_definition(folder, request):
+    """Summed log-probability of the continuation's tokens, one sequence at a time."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    spaces = len(request.context) - len(request.context.rstrip())
+    context = request.context[: len(request.context) - spaces]
+    before = tokenizer(context)["input_ids"] if context else [tokenizer.bos_token_id]
+    whole = tokenizer(request.context + request.continuation)["input_ids"]
+    whole = whole if context else [tokenizer.bos_token_id, *whole]
+    with torch.inference_mode():
+        logits = model(torch.tensor([whole])).logits[0].double().log_softmax(-1)
+    return sum(float(logits[i - 1, whole[i]]) for i in range(len(before), len(whole)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_packed_scores_are_those_of_the_definition(tmp_path, family):
+    folder = make_checkpoint(tmp_path / family, family)
+    engine = LocalEngine(open_checkpoint(folder), device="cpu")
+    assert engine._scorer.packed, "the family honours a tree mask, so it must not fall back"
+    requests = every_pair()
+    for request, response in zip(requests, ask(engine, requests), strict=True):
+        assert response.loglikelihood == pytest.approx(by_definition(folder, request), abs=1e-3)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_plain_batches_give_the_same_scores(tmp_path, family):
+    engine = LocalEngine(open_checkpoint(make_checkpoint(tmp_path / family, family)), device="cpu")
+    requests = [*every_pair(), Request(RequestKind.ROLLING, "", "The baker said that. " * 40)]
+    packed = ask(engine, requests)
+    engine._scorer.packed = False
+    for a, b in zip(packed, ask(engine, requests), strict=True):
+        assert a.loglikelihood == pytest.approx(b.loglikelihood, abs=1e-3)
+        assert a.is_greedy == b.is_greedy
+
+
+def test_a_model_that_ignores_the_mask_falls_back(tmp_path):
+    folder = make_checkpoint(
+        tmp_path / "bloom", "bloom", n_layer=2, n_head=4, hidden_size=32, scale=2.0
+    )
+    engine = LocalEngine(open_checkpoint(folder), device="cpu")
+    assert not engine._scorer.packed
+    assert "tree mask" in engine.warnings[0]
+    request = every_pair()[1]
+    assert ask(engine, [request])[0].loglikelihood == pytest.approx(
+        by_definition(folder, request), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_batch_size_changes_no_score(checkpoint, batch_size):
+    requests = every_pair()
+    free = ask(LocalEngine(open_checkpoint(checkpoint), device="cpu"), requests)
+    bound = ask(
+        LocalEngine(open_checkpoint(checkpoint), device="cpu", batch_size=batch_size), requests
+    )
+    for a, b in zip(free, bound, strict=True):
+        assert a.loglikelihood == pytest.approx(b.loglikelihood, abs=1e-4)
+
+
+def test_an_empty_continuation_scores_zero(checkpoint):
+    engine = LocalEngine(open_checkpoint(checkpoint), device="cpu")
+    response = ask(engine, [Request(RequestKind.LOGLIKELIHOOD, "The baker", "")])[0]
+    assert (response.loglikelihood, response.is_greedy) == (0.0, True)
+
+
+def test_a_pack_lays_shared_tokens_once():
+    spans = [Span((1, 2, 3, 4), 1), Span((1, 2, 3, 9), 1), Span((1, 2, 7, 8, 9), 2)]
+    (pack,) = plan_packs(spans, token_budget=100, most_spans=None)
+    assert sorted(pack.tokens.tolist()) == [1, 2, 3, 7, 8]
+    assert pack.depths.tolist() == [0, 1, 2, 2, 3]
+    assert pack.ancestors.sum(axis=1).tolist() == [1, 2, 3, 3, 4]
+
+
+def test_packs_hold_the_budget_and_every_span():
+    spans = [Span(tuple(range(start, start + 10)), 3) for start in range(0, 300, 10)]
+    packs = list(plan_packs(spans, token_budget=40, most_spans=None))
+    assert all(len(pack.tokens) <= 40 for pack in packs)
+    assert sorted(i for pack in packs for i in pack.members) == list(range(30))
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 16, 17, 40])
+def test_rolling_windows_are_lm_evals(length):
+    from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+    tokens = list(range(100, 100 + length))
+    theirs = [
+        Span(tuple(context + continuation), len(continuation))
+        for context, continuation in map(
+            make_disjoint_window,
+            get_rolling_token_windows(tokens, prefix_token=0, max_seq_len=8, context_len=1),
+        )
+    ]
+    assert windows([0, *tokens], length, max_length=8) == theirs
