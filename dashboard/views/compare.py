@@ -6,3 +6,6 @@ import streamlit as st
 def page() -> None:
     """Draw the page."""
     st.title("Compare")
+
+
+page()

@@ -227,3 +227,6 @@ def _chart(figure: str, rows: pd.DataFrame, order: list[str]) -> None:
         return
     st.text(visible(_heading(figure, rows["higher_is_better"].iloc[0])))
     st.altair_chart(intervals(rows, order), alt="Values with 95 % intervals by run")
+
+
+page()

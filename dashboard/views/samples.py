@@ -220,3 +220,6 @@ def _detail(
         st.caption("The two runs were asked with different prompts; run A's is shown.")
     names = (labels[score["run_id"]], "" if other is None else labels[other["run_id"]])
     draw_sample(sample, beside, names)
+
+
+page()

@@ -68,3 +68,6 @@ def _table(tasks: pd.DataFrame) -> None:
             "A task that stands on several lines was run with other documents, another definition "
             "or another number of shots; the leaderboard never marks one against the other."
         )
+
+
+page()

@@ -1,0 +1,81 @@
+"""The dashboard as a reader has it: served by its own command, seen in a headless Chromium."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def chromium() -> str | None:
+    """Path of Chromium, or None where it is not installed."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextlib.contextmanager
+def browsing() -> Iterator[Any]:
+    """A browser with an empty profile."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def served(store: str | Path, **environment: str) -> Iterator[str]:
+    """URL of `evalkit dashboard` on a store, for as long as the block lasts."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from evalkit.cli import main; main()", "dashboard"]
+    server = subprocess.Popen(
+        [*command, "--store", str(store), "--port", str(port)],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield _ready(f"http://127.0.0.1:{port}", server)
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _ready(url: str, server: subprocess.Popen[bytes]) -> str:
+    for _ in range(300):
+        if server.poll() is not None:
+            raise RuntimeError(f"the dashboard ended with code {server.returncode}")
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/_stcore/health"):
+            return url
+        time.sleep(0.1)
+    raise RuntimeError("the dashboard did not start within 30 seconds")
+
+
+def settled(page: Any) -> None:
+    """Wait until a page is drawn and its script has ended."""
+    page.wait_for_selector("h1", timeout=20_000)
+    page.wait_for_function(
+        "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'",
+        timeout=20_000,
+    )
+    page.wait_for_timeout(300)

@@ -1,0 +1,181 @@
+"""The dashboard in a real browser, served by its own command."""
+
+import re
+
+import pytest
+
+from tests.dashboard.browser import browsing, chromium, served, settled
+
+pytestmark = pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
+EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
+PAGES = ["Leaderboard", "Compare", "Samples", "Tasks"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with browsing() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def url(store):
+    with served(store.url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def hostile_url(hostile):
+    with served(hostile.url) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser):
+    """A page in an empty profile, with what it asked for and what it said."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.asked, page.dialogs = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("dialog", lambda dialog: (page.dialogs.append(dialog.message), dialog.dismiss()))
+    yield page
+    context.close()
+
+
+def no_boxes(page):
+    """No exception and no error stands on the page."""
+    return page.locator("[data-testid=stException], [data-testid=stAlertContentError]").count() == 0
+
+
+def cells(page):
+    """Texts of the first table, as its accessible copy has them."""
+    page.wait_for_selector("[data-testid=stDataFrame] canvas", state="attached")
+    page.wait_for_function("document.querySelectorAll('[role=gridcell]').length > 0")
+    return (
+        page.locator("[data-testid=stDataFrame]").first.locator("[role=gridcell]").all_inner_texts()
+    )
+
+
+def tick(page, row):
+    """Tick a row of the first table; row 0 is its heading."""
+    cells(page)
+    box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
+    page.mouse.click(box["x"] + 15, box["y"] + 35 * row + 17)
+
+
+def test_every_page_is_reached_by_a_click(page, url):
+    page.goto(url)
+    settled(page)
+    for name in [*PAGES[1:], PAGES[0]]:
+        page.get_by_role("link", name=name, exact=True).first.click()
+        page.wait_for_selector(f"h1:has-text('{name}')")
+        settled(page)
+        assert no_boxes(page)
+        assert page.title() == name
+
+
+def test_the_figures_are_those_of_the_store(page, url, store):
+    page.goto(url)
+    settled(page)
+    shown = cells(page)
+    scores = store.scores().query("task == 'answers'").set_index("run_id")
+    for run in (EARLY, LATE):
+        score = scores.loc[run]
+        text = f"{score['value']:.3f} ({score['ci_low']:.3f}–{score['ci_high']:.3f})"
+        assert any(cell.startswith(text) for cell in shown), (text, shown)
+
+
+def test_nothing_is_fetched_from_elsewhere(page, url):
+    for path in ("", "/samples", "/tasks", "/compare"):
+        page.goto(url + path)
+        settled(page)
+    assert page.asked
+    assert [asked for asked in page.asked if not asked.startswith((url, "data:", "blob:"))] == []
+
+
+def test_two_ticked_runs_are_compared_and_the_link_names_them(page, url):
+    page.goto(url)
+    settled(page)
+    for row in (1, 2):
+        tick(page, row)
+        settled(page)
+    page.get_by_role("link", name=re.compile("Compare the two")).click()
+    page.wait_for_selector("h1:has-text('Compare')")
+    settled(page)
+    assert no_boxes(page)
+    for label, name in (("Run A", "early"), ("Run B", "late")):
+        assert page.get_by_role("combobox", name=label).input_value() == name
+
+
+def test_a_clicked_sample_is_shown_and_named_in_the_link(page, url):
+    page.goto(f"{url}/samples?a={EARLY}&task=facts")
+    settled(page)
+    tick(page, 4)
+    page.wait_for_selector("h2:has-text('Sample 3'), h3:has-text('Sample 3')")
+    assert "doc=3" in page.url
+    page.goto(page.url)
+    settled(page)
+    assert page.get_by_text("Sample 3", exact=True).count() == 1
+
+
+@pytest.mark.parametrize("path", ["", "/compare", "/tasks?task=answers"])
+def test_a_hostile_store_stays_text(page, hostile_url, path):
+    page.goto(hostile_url + path)
+    settled(page)
+    harmless(page, hostile_url)
+
+
+@pytest.mark.parametrize("doc", range(5))
+def test_a_hostile_sample_stays_text(page, hostile_url, doc):
+    page.goto(f"{hostile_url}/samples?a={EARLY}&b={LATE}&task=answers&doc={doc}")
+    settled(page)
+    page.get_by_text("Document and hashes").click()
+    harmless(page, hostile_url)
+    seen = page.locator("[data-testid=stMain]").inner_text()
+    marks = ["<script>alert('x')</script>", "![image](http://127.0.0.1/x)", "␛[31mred", "$x^2$"]
+    marks.append("::error::forged")
+    assert marks[doc] in seen
+
+
+def harmless(page, url):
+    """No script ran, nothing of the data became an element, nothing else was asked for."""
+    assert page.dialogs == []
+    assert no_boxes(page)
+    assert [asked for asked in page.asked if not asked.startswith((url, "data:", "blob:"))] == []
+    found = page.locator("img[src*='127.0.0.1/x'], a[href^='javascript:'], .katex, main script")
+    assert found.count() == 0
+
+
+def test_it_fits_a_narrow_screen(page, url):
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in ("", "/compare", "/samples", "/tasks"):
+        page.goto(url + path)
+        settled(page)
+        wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+        assert wide <= 390
+        assert no_boxes(page)
+
+
+def test_another_name_for_this_machine_is_refused(url):
+    """A web page elsewhere whose name was made to point here cannot open the data channel."""
+    import http.client
+    from urllib.parse import urlsplit
+
+    port = urlsplit(url).port
+    codes = {}
+    for host in ("127.0.0.1", "evil.example"):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request(
+            "GET",
+            "/_stcore/stream",
+            headers={
+                "Host": f"{host}:{port}",
+                "Origin": f"http://{host}:{port}",
+                "Connection": "Upgrade",
+                "Upgrade": "websocket",
+                "Sec-WebSocket-Version": "13",
+                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            },
+        )
+        codes[host] = connection.getresponse().status
+        connection.close()
+    assert codes == {"127.0.0.1": 101, "evil.example": 403}

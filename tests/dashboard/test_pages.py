@@ -1,0 +1,216 @@
+"""Every page on a generated store, without a browser: the figures shown are those stored."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from evalkit.paths import bundled
+from tests.stores import HOSTILE, make_store
+
+EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
+PAGES = ["leaderboard", "compare", "samples", "tasks"]
+
+
+def texts(app):
+    """Everything that a page shows as text."""
+    kinds = (app.title, app.subheader, app.caption, app.text, app.code, app.info, app.warning)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def choose(app, label, value):
+    """Choose in the select box of this label and run again."""
+    next(box for box in app.selectbox if box.label == label).set_value(value)
+    return app.run()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens(open_page, store, page):
+    app = open_page(page, store)
+    assert not app.exception
+    assert not app.error
+    assert app.title[0].value == page.capitalize()
+
+
+def test_the_leaderboard_shows_the_stored_figures(open_page, store):
+    app = open_page("leaderboard", store)
+    shown = app.dataframe[0].value.set_index("label")
+    scores = store.scores().set_index(["run_id", "task", "metric"])
+    checked = 0
+    for column in shown.columns.drop("date"):
+        task, metric = column.rsplit(" ", 1)[0].split(" · ")
+        for name, run_id in (("early", EARLY), ("late", LATE)):
+            figures = [float(text) for text in re.findall(r"\d+\.\d+", shown.loc[name, column])]
+            score = scores.loc[(run_id, task, metric)]
+            expected = [score["value"], score["ci_low"], score["ci_high"]]
+            assert figures == pytest.approx(expected, abs=0.006 if figures[0] > 1.5 else 0.0006)
+            checked += 1
+    assert checked == 10
+
+
+def test_the_leaderboard_never_mixes_raw_and_normalised(open_page, store):
+    app = open_page("leaderboard", store)
+    assert not [name for name in app.dataframe[0].value.columns if " · acc ↑" in name]
+    columns = open_page("leaderboard", store, metric="acc").dataframe[0].value.columns
+    assert [name for name in columns if "·" in name] == ["facts · acc ↑", "passages · acc ↑"]
+
+
+def test_the_leaderboard_from_a_link(open_page, store):
+    app = open_page("leaderboard", store, family="perplexity", sort="stories · word_perplexity")
+    table = app.dataframe[0].value
+    assert list(table["label"]) == ["late", "early"]
+    assert [name for name in table.columns if "·" in name] == ["stories · word_perplexity ↓"]
+
+
+def test_the_leaderboard_is_searched(open_page, store):
+    assert list(open_page("leaderboard", store, find="EARLY").dataframe[0].value["label"]) == [
+        "early"
+    ]
+    columns = open_page("leaderboard", store, find="passages").dataframe[0].value.columns
+    assert [name for name in columns if "·" in name] == ["passages · acc_norm ↑"]
+    assert "No run and task fit" in texts(open_page("leaderboard", store, find="nothing here"))
+
+
+def test_samples_of_the_link_are_shown(open_page, store):
+    app = open_page("samples", store, a=EARLY, b=LATE, task="answers", outcome="gained")
+    both = [
+        store.samples(run, "answers")["statistics"].map(lambda row: row["exact_match"][0])
+        for run in (EARLY, LATE)
+    ]
+    gained = ((both[0] == 0) & (both[1] == 1)).to_numpy().nonzero()[0].tolist()
+    assert app.dataframe[0].value["doc"].tolist() == gained[:12]
+    assert f"{len(gained)} gained" in texts(app)
+    assert set(app.dataframe[0].value["flip"]) == {"▲ gained"}
+
+
+def test_a_deep_link_shows_that_sample(open_page, store):
+    app = open_page("samples", store, a=LATE, task="facts", doc="31")
+    sample = store.samples(LATE, "facts").set_index("doc_id").loc[31]
+    assert "Sample 31" in texts(app)
+    assert sample["prompt"] in [block.value for block in app.code]
+    choices = app.dataframe[1].value
+    assert choices["choice"].tolist() == list(sample["choices"])
+    shown = [float(text.split()[0]) for text in choices["run0"]]
+    assert shown == pytest.approx(list(sample["loglikelihoods"]), abs=0.006)
+
+
+def test_a_sample_that_does_not_exist_is_told(open_page, store):
+    assert "no sample of that number" in texts(open_page("samples", store, doc="9999"))
+    assert not open_page("samples", store, doc="none", page="x", a="gone", task="gone").exception
+
+
+def test_samples_are_read_a_page_at_a_time(open_page, store):
+    first = open_page("samples", store, a=EARLY, task="facts")
+    assert first.dataframe[0].value["doc"].tolist() == list(range(12))
+    last = open_page("samples", store, a=EARLY, task="facts", page="4")
+    assert last.dataframe[0].value["doc"].tolist() == list(range(36, 40))
+
+
+def test_samples_are_searched(open_page, store):
+    app = open_page("samples", store, a=EARLY, task="facts", text="baker 7 ")
+    assert app.dataframe[0].value["doc"].tolist() == [7]
+
+
+def test_another_task_forgets_the_sample_of_the_first(open_page, store):
+    app = open_page("samples", store, a=EARLY, task="facts", doc="5")
+    assert "Sample 5" in texts(app)
+    app = choose(app, "Task", "answers")
+    assert "Sample 0" in texts(app)
+    assert app.query_params.get("task") in ("answers", ["answers"])
+
+
+def test_tasks_are_listed_with_one_prompt(open_page, store):
+    app = open_page("tasks", store, task="passages")
+    table = app.dataframe[0].value.set_index("task")
+    assert table.loc["facts", "metric"] == "acc_norm"
+    assert table.loc["facts", "documents"] == 40
+    assert table.loc["stories", "family"] == "perplexity"
+    assert store.samples(LATE, "passages")["prompt"][0] in [block.value for block in app.code]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_store_without_runs_is_a_sentence(open_page, tmp_path, page):
+    for path in (tmp_path, tmp_path / "never made"):
+        app = open_page(page, path)
+        assert not app.exception
+        assert "holds no runs yet" in texts(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_damaged_run_is_left_out_with_a_sentence(open_page, tmp_path, page):
+    store = make_store(tmp_path, runs=("good", "cut", "odd"), tasks=["facts", "answers"], n=10)
+    _, cut, odd = sorted(tmp_path.iterdir())
+    (cut / "scores.parquet").write_bytes((cut / "scores.parquet").read_bytes()[:200])
+    (odd / "run.json").write_text('{"run_id": 3}')
+    (tmp_path / "half-written" / "samples").mkdir(parents=True)
+    app = open_page(page, store)
+    assert not app.exception
+    assert "cannot be read and are left out" in texts(app)
+    assert str(cut) in texts(app)
+
+
+@pytest.mark.parametrize("page", ["samples", "tasks", "compare"])
+def test_damaged_samples_are_a_sentence(open_page, tmp_path, page):
+    store = make_store(tmp_path, tasks=["facts"], n=10)
+    for path in tmp_path.glob("*/samples/facts.parquet"):
+        path.write_bytes(b"PAR1")
+    app = open_page(page, store)
+    assert not app.exception
+    assert "facts.parquet cannot be read" in texts(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_new_runs_appear_after_a_reload(open_page, tmp_path, page):
+    make_store(tmp_path, runs=("first",), tasks=["facts"], n=5)
+    app = open_page(page, tmp_path)
+    make_store(tmp_path, runs=("first", "second"), tasks=["facts", "answers"], n=5)
+    app.run()
+    assert not app.exception
+    shown = "\n".join(frame.value.to_string() for frame in app.dataframe)
+    options = [option for box in app.selectbox for option in box.options]
+    assert "answers" in shown or "second" in options
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_hostile_text_reaches_no_markup(open_page, hostile, page):
+    """Every hostile string stands where Streamlit reads plain text, or is escaped."""
+    app = open_page(page, hostile)
+    assert not app.exception
+    read_as_markup = [element.value for kind in (app.markdown, app.caption) for element in kind]
+    for text in read_as_markup:
+        assert not any(nasty and nasty in text for nasty in HOSTILE)
+        assert "\x1b" not in text
+    for frame in app.dataframe:
+        assert "\x1b" not in frame.value.to_string()
+
+
+def test_hostile_text_is_shown_as_it_is(open_page, hostile):
+    shown = [
+        block.value
+        for doc in range(len(HOSTILE))
+        for block in open_page("samples", hostile, task="answers", doc=str(doc)).code
+    ]
+    for nasty in (HOSTILE[0], HOSTILE[1]):
+        assert any(nasty in text for text in shown)
+    assert any("␛[31mred␛[0m ␇bell ␀null" in text for text in shown)
+    assert any("⟨U+202E⟩" in text for text in shown)
+
+
+def test_a_token_is_asked_for_where_one_is_set(open_page, store, monkeypatch):
+    monkeypatch.setenv("EVALKIT_DASHBOARD_TOKEN", "open sesame")
+    app = open_page("leaderboard", store)
+    assert not app.dataframe
+    assert not app.title
+    app.text_input[0].set_value("wrong")
+    app.button[0].click().run()
+    assert app.error[0].value == "That is not the token."
+    assert not app.dataframe
+    app.text_input[0].set_value("open sesame")
+    app.button[0].click().run()
+    assert app.title[0].value == "Leaderboard"
+
+
+def test_no_page_needs_torch():
+    code = "import sys, parts.data, parts.sample, parts.charts; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=bundled("dashboard"), check=True)
