@@ -14,6 +14,7 @@ app = typer.Typer(
     name="evalkit",
     help="Evaluate the language models you train: measure, compare, gate.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={
         "help_option_names": ["-h", "--help"],

@@ -7,6 +7,7 @@ import typer
 
 from evalkit.cli.output import DEFAULT_STORE, StoreOption, figure, interval, note, print_table
 from evalkit.errors import UsageError
+from evalkit.settings import RunSettings, describe
 
 if TYPE_CHECKING:
     from evalkit.runner import Plan, RunResult
@@ -18,44 +19,36 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    model: Annotated[
-        str, typer.Option("--model", help="Checkpoint folder, or org/name in the mirror.")
-    ],
+    model: Annotated[str, typer.Option("--model", help=describe("model"))],
     tasks: Annotated[
         list[str] | None,
-        typer.Option("--tasks", help="Task names, globs, suites or YAML files; commas or spaces."),
+        typer.Option("--tasks", help=describe("tasks")),
     ] = None,
     more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
-    num_fewshot: Annotated[
-        int | None, typer.Option(help="Examples before each question; default: the task's own.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Only the first N documents of each task.")
-    ] = None,
-    batch_size: Annotated[
-        str, typer.Option(help="Most requests in one forward pass, or 'auto'.")
-    ] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto.")] = "float32",
-    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
+    num_fewshot: Annotated[int | None, typer.Option(help=describe("num_fewshot"))] = None,
+    limit: Annotated[int | None, typer.Option(help=describe("limit"))] = None,
+    batch_size: Annotated[str, typer.Option(help=describe("batch_size"))] = "auto",
+    device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
+    dtype: Annotated[str, typer.Option(help=describe("dtype"))] = "float32",
+    seed: Annotated[int, typer.Option(help=describe("seed"))] = 0,
     mirror: Annotated[
         str | None,
-        typer.Option(envvar="EVALKIT_MIRROR", help="Folder in the hub's layout to read from."),
+        typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror")),
     ] = None,
-    include_path: Annotated[
-        list[str] | None, typer.Option(help="Folder of further task YAML files; repeatable.")
-    ] = None,
+    include_path: Annotated[list[str] | None, typer.Option(help=describe("include_path"))] = None,
     store: StoreOption = DEFAULT_STORE,
-    name: Annotated[str | None, typer.Option(help="Name of the run; default: the model's.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; repeatable.")] = None,
+    name: Annotated[str | None, typer.Option(help=describe("name"))] = None,
+    tag: Annotated[list[str] | None, typer.Option(help=describe("tags"))] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Plan only: print what would be asked.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Plan only: print what would be asked.")
+    ] = False,
 ) -> None:
     """Measure a checkpoint on tasks, keep every sample, print the scores."""
     from evalkit.cli.quiet import quiet_libraries
 
     quiet_libraries()
-    from evalkit.runner import RunSettings, execute, make_plan
+    from evalkit.runner import execute, make_plan
 
     settings = RunSettings.checked(
         model=model,

@@ -150,7 +150,7 @@ def _weight_files(path: Path) -> tuple[Path, ...]:
     if pickled:
         raise DataError(
             f"{pickled[0]} is pickled, and unpickling runs whatever code it holds; convert it "
-            "where you trust it: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW_DIR)."
+            "where you trust it: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)."
         )
     raise DataError(f"{path} is no checkpoint: it has no *.safetensors file.")
 

@@ -34,7 +34,8 @@ def localise(config: dict[str, Any], folder: Path | None, mirror: Path | None) -
     if not mirrored.is_dir():
         raise DataError(
             f"Task {config.get('task')} needs the data set {path}, which the mirror {mirror} "
-            f"lacks; download it with: hf download {path} --repo-type dataset --local-dir {mirrored}"
+            "lacks; download it with: "
+            f"hf download {path} --repo-type dataset --local-dir {mirrored}"
         )
     return {**config, "dataset_path": str(mirrored)}
 

@@ -7,7 +7,7 @@ from evalkit.errors import UsageError
 from evalkit.registry import Registry, Task
 from evalkit.results import Store
 from evalkit.runner.progress import progress
-from evalkit.runner.settings import RunSettings
+from evalkit.settings import RunSettings
 from evalkit.types import Document, Request, digest
 
 
