@@ -1,0 +1,30 @@
+# The two commands that matter: `make demo` and `make test`. Both need Python 3.11 or newer and pip.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test check format clean
+
+demo: $(INSTALLED)  ## Train two checkpoints, measure, compare and gate them
+	$(BIN)/evalkit demo
+
+test: check  ## Linting, types and every test
+	$(BIN)/pytest
+
+check: $(INSTALLED)  ## Linting and types only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## Rewrite the code in the project's layout
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("evalkit needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:  ## Remove what the commands above made, but no runs and no checkpoints
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
