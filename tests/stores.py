@@ -5,11 +5,12 @@ that all runs share, so paired samples are correlated as those of real checkpoin
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from evalkit.metrics import sample_statistics
 from evalkit.results import (
@@ -77,6 +78,35 @@ def make_store(
             _finish(run_id, task, rows, hostile, num_fewshot)
         store.write(_files(run_id, name, number, samples, num_fewshot))
     return store
+
+
+def rewrite_run(
+    store: Store, name: str, change: Callable[[str, list[Row]], list[Row]], run: str = "late"
+) -> Store:
+    """Add a copy of a run as `name`, its samples passed through `change(task, rows)`.
+
+    The scores are those of the original.
+    """
+    manifest = store.resolve(run)
+    folder = store.path_of(manifest.run_id)
+    samples = {
+        task: table(change(task, _read(store, store.samples_path(manifest.run_id, task))), SAMPLES)
+        for task in manifest.tasks
+    }
+    store.write(
+        RunFiles(
+            manifest.model_copy(update={"run_id": f"20260109-000000-{name}", "name": name}),
+            table(_read(store, f"{folder}/scores.parquet"), SCORES),
+            samples,
+            table(_read(store, f"{folder}/timings.parquet"), TIMINGS),
+        )
+    )
+    return store
+
+
+def _read(store: Store, path: str) -> list[Row]:
+    rows: list[Row] = pq.read_table(path, filesystem=store.filesystem).to_pylist()
+    return rows
 
 
 def _streams(task: str, run: str, seed: int) -> tuple[np.random.Generator, np.random.Generator]:

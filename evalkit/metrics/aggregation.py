@@ -29,11 +29,24 @@ class Aggregation:
             NaN where undefined.
         size: Numbers a sample contributes.
         is_mean: Whether the value is the plain mean of one number a sample.
+        is_class: Whether a sample is one cell of a two-class confusion matrix.
     """
 
     value: Callable[[Array, Array], Array]
     size: int = 1
     is_mean: bool = False
+    is_class: bool = False
+
+    def sample_values(self, statistics: Array) -> Array:
+        """What each sample says alone, shape (n,) from (n, size): its value, NaN where undefined.
+
+        A single sample has no F1 and no correlation; what it has is a class told rightly (1) or
+        not (0).
+        """
+        if self.is_class:
+            right: Array = statistics[:, 0] + statistics[:, 3]
+            return right
+        return self.value(statistics, np.ones(len(statistics)))
 
 
 def _ratio(above: Array, below: Array) -> Array:
@@ -146,8 +159,8 @@ AGGREGATIONS: dict[str, Aggregation] = {
     "perplexity": Aggregation(_perplexity),
     "weighted_perplexity": Aggregation(_weighted_perplexity, size=2),
     "bits_per_byte": Aggregation(_bits_per_byte, size=2),
-    "f1": Aggregation(_f1, size=4),
-    "matthews_corrcoef": Aggregation(_matthews_corrcoef, size=4),
+    "f1": Aggregation(_f1, size=4, is_class=True),
+    "matthews_corrcoef": Aggregation(_matthews_corrcoef, size=4, is_class=True),
     "bleu": Aggregation(_bleu, size=2 + 2 * _BLEU_ORDER),
     "chrf": Aggregation(_chrf, size=3 * 6),
     "chrf++": Aggregation(_chrf, size=3 * 8),

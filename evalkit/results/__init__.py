@@ -1,5 +1,7 @@
 """What a run leaves behind, and every question asked of it afterwards."""
 
+from evalkit.results.comparison import Comparison, Difference, NotComparableError, compare
+from evalkit.results.flip import Flip, figure_flips, flips
 from evalkit.results.manifest import Manifest, ModelRecord, TaskRecord
 from evalkit.results.primary import primary_metric
 from evalkit.results.queries import (
@@ -34,15 +36,22 @@ __all__ = [
     "SCHEMA_VERSION",
     "SCORES",
     "TIMINGS",
+    "Comparison",
+    "Difference",
+    "Flip",
     "Listing",
     "Manifest",
     "ModelRecord",
+    "NotComparableError",
     "Overview",
     "RunFiles",
     "Store",
     "TaskRecord",
+    "compare",
+    "figure_flips",
     "fingerprint",
     "first_sample",
+    "flips",
     "leaderboard",
     "load_samples",
     "load_scores",

@@ -190,3 +190,15 @@ def test_bits_per_byte_of_a_fair_coin_is_one_bit() -> None:
 
 def test_overflowing_perplexity_is_infinite_and_silent() -> None:
     assert value("perplexity", [-1e6]) == float("inf")
+
+
+def test_a_sample_alone_has_the_value_of_a_corpus_of_one() -> None:
+    rows = np.array([sample_statistics("bits_per_byte", item) for item in WEIGHTED])
+    alone = AGGREGATIONS["bits_per_byte"].sample_values(rows)
+    assert alone[3] == pytest.approx(value("bits_per_byte", WEIGHTED[3:4]))
+
+
+def test_a_classified_sample_alone_is_right_or_wrong() -> None:
+    items = [(1, 1), (0, 1), (1, 0), (0, 0)]
+    rows = np.array([sample_statistics("f1", item) for item in items])
+    assert AGGREGATIONS["f1"].sample_values(rows).tolist() == [1, 0, 0, 1]

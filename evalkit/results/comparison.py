@@ -1,0 +1,283 @@
+"""Two runs aligned sample by sample: differences with intervals, tests and what they could see."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit.errors import UsageError
+from evalkit.metrics.aggregation import AGGREGATIONS, Aggregation
+from evalkit.results.manifest import Manifest
+from evalkit.results.pairing import MetricPairs, TaskPairs, pair_task
+from evalkit.results.store import Store
+from evalkit.stats import PairedEstimate, compare_pairs, holm
+
+ALPHA = 0.05
+FIGURE = ["task", "metric", "filter"]
+# Batch size and order move a log-likelihood in its last digits; that is no win.
+_TIE = 1e-5
+
+
+class NotComparableError(UsageError):
+    """Two runs share nothing that could be paired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One metric of one task in two runs; what is undefined is None.
+
+    Attributes:
+        n: Pairs.
+        n_clusters: Clusters of the pairs, where samples come in families.
+        baseline: Value over the pairs.
+        candidate: Value over the pairs.
+        difference: Candidate minus baseline.
+        stderr: Standard error of the difference.
+        ci_low: Lower end of its interval.
+        ci_high: Upper end of its interval.
+        wins: Pairs in which the candidate is better (higher, where neither direction is).
+        losses: Pairs in which it is worse.
+        ties: Pairs in which it is neither.
+        p: Two-sided p-value of no difference.
+        p_holm: The same, corrected for all tests of the comparison.
+        test: Name of the test.
+        visible_effect: Smallest true difference so many pairs find with 80 % probability.
+        note: What a reader has to know.
+    """
+
+    task: str
+    metric: str
+    filter: str
+    higher_is_better: bool | None
+    unit: str
+    n: int
+    baseline: float | None
+    candidate: float | None
+    difference: float | None
+    n_clusters: int | None = None
+    stderr: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    wins: int | None = None
+    losses: int | None = None
+    ties: int | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    test: str | None = None
+    visible_effect: float | None = None
+    note: str = ""
+
+    @property
+    def gain(self) -> float | None:
+        """The difference, positive where the candidate is better; None where there is no better."""
+        if self.difference is None or self.higher_is_better is None:
+            return None
+        return self.difference if self.higher_is_better else -self.difference
+
+    def significant(self, alpha: float = ALPHA) -> bool:
+        """Whether the corrected p-value is below the level."""
+        return self.p_holm is not None and self.p_holm < alpha
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A candidate against a baseline.
+
+    Attributes:
+        baseline: Manifest of the baseline.
+        candidate: Manifest of the candidate.
+        differences: By task and metric, in the candidate's order.
+        notes: Sentences on what could not be compared.
+        store: Where both runs lie.
+        pairs: Paired samples of each task.
+    """
+
+    baseline: Manifest
+    candidate: Manifest
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...]
+    store: Store = field(repr=False)
+    pairs: Mapping[str, TaskPairs] = field(repr=False)
+    aggregations: Mapping[tuple[str, str, str], str] = field(repr=False)
+
+    def metric_pairs(self, task: str, metric: str, filter_: str) -> MetricPairs | None:
+        """Paired statistics of one metric; None where it has none."""
+        name = self.aggregations.get((task, metric, filter_), "")
+        if name not in AGGREGATIONS or task not in self.pairs:
+            return None
+        return self.pairs[task].metric(metric, filter_, AGGREGATIONS[name].size)
+
+    def against(
+        self, task: str, metric: str, filter_: str, null: float, alpha: float = ALPHA, seed: int = 0
+    ) -> PairedEstimate | None:
+        """Test a metric's difference against another null hypothesis than no difference."""
+        found = self.metric_pairs(task, metric, filter_)
+        if found is None:
+            return None
+        aggregation = self.aggregations[task, metric, filter_]
+        return compare_pairs(
+            found.baseline,
+            found.candidate,
+            aggregation,
+            found.clusters,
+            null=null,
+            seed=seed,
+            alpha=alpha,
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """The differences as a table, one row each."""
+        names = list(Difference.__dataclass_fields__)
+        return pd.DataFrame([asdict(row) for row in self.differences], columns=names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the samples, ready for JSON."""
+        return {
+            "baseline": {"run_id": self.baseline.run_id, "name": self.baseline.name},
+            "candidate": {"run_id": self.candidate.run_id, "name": self.candidate.name},
+            "differences": [asdict(row) for row in self.differences],
+            "notes": list(self.notes),
+        }
+
+
+def compare(
+    baseline: str, candidate: str, store: str | Path | Store = "reports", *, seed: int = 0
+) -> Comparison:
+    """Compare two runs on the samples they share.
+
+    Samples pair on task, filter, document hash and prompt hash; the values compared are those over
+    the pairs, which differ from the runs' scores where the overlap is partial.
+
+    Args:
+        baseline: Run id, name, `tag:KEY=VALUE` or `latest`.
+        candidate: The same.
+        store: Where both runs lie.
+        seed: Seed of permutations and bootstraps.
+
+    Raises:
+        UsageError: A reference names no run, or no sample of the two runs can be paired.
+        DataError: Scores or samples are damaged.
+    """
+    opened = store if isinstance(store, Store) else Store(store)
+    a, b = opened.resolve(baseline), opened.resolve(candidate)
+    shared = [task for task in b.tasks if task in a.tasks]
+    if not shared:
+        raise NotComparableError(
+            f"{a.name} and {b.name} have no task in common: {_names(a)} against {_names(b)}."
+        )
+    pairs = {task: pair_task(opened, a.run_id, b.run_id, task) for task in shared}
+    obstacles = {task: found.obstacle for task, found in pairs.items() if found.obstacle}
+    if len(obstacles) == len(shared):
+        reasons = "; ".join(_obstacle(task, why, a, b) for task, why in obstacles.items())
+        raise NotComparableError(f"{a.name} and {b.name} cannot be paired: {reasons}.")
+    notes = [f"{_obstacle(task, why, a, b)}: left out." for task, why in obstacles.items()]
+    notes += _one_sided(a, b)
+    figures, missing = _common_figures(opened, a, b)
+    figures = figures[figures["task"].isin(shared) & ~figures["task"].isin(obstacles)]
+    found = [_difference(row, pairs[row["task"]], seed) for _, row in figures.iterrows()]
+    names = {
+        (row["task"], row["metric"], row["filter"]): row["aggregation"]
+        for _, row in figures.iterrows()
+    }
+    return Comparison(a, b, _corrected(found), (*notes, *missing), opened, pairs, names)
+
+
+def _obstacle(task: str, why: str, a: Manifest, b: Manifest) -> str:
+    shots = a.tasks[task].num_fewshot, b.tasks[task].num_fewshot
+    detail = f" ({shots[0]}-shot against {shots[1]}-shot)" if shots[0] != shots[1] else ""
+    return f"{task}: {why}{detail}"
+
+
+def _one_sided(a: Manifest, b: Manifest) -> list[str]:
+    return [
+        f"only {mine.name} has {', '.join(missing)}."
+        for mine, other in ((a, b), (b, a))
+        if (missing := [task for task in mine.tasks if task not in other.tasks])
+    ]
+
+
+def _names(run: Manifest) -> str:
+    return ", ".join(run.tasks) or "none"
+
+
+def _common_figures(store: Store, a: Manifest, b: Manifest) -> tuple[pd.DataFrame, list[str]]:
+    """Scores that both runs have, the baseline's columns ending in `_baseline`; and the others."""
+    old, new = (store.scores([run.run_id]).fillna({"filter": "none"}) for run in (a, b))
+    both = new.merge(old, on=FIGURE, suffixes=("", "_baseline"))
+    known = set(both[FIGURE].itertuples(index=False, name=None))
+    notes = [
+        f"{task}: only {run.name} has {metric} (filter {filter_})."
+        for run, other, frame in ((a, b, old), (b, a, new))
+        for task, metric, filter_ in frame[FIGURE].to_numpy().tolist()
+        if task in other.tasks and (task, metric, filter_) not in known
+    ]
+    return both, notes
+
+
+def _difference(row: pd.Series, pairs: TaskPairs, seed: int) -> Difference:
+    """Difference of one figure from its merged scores and its task's pairs."""
+    direction = None if pd.isna(row["higher_is_better"]) else bool(row["higher_is_better"])
+    aggregation = AGGREGATIONS.get(row["aggregation"])
+    unit = "" if pd.isna(row["unit"]) else str(row["unit"])
+    common = {**{name: row[name] for name in FIGURE}, "higher_is_better": direction, "unit": unit}
+    if aggregation is None or row["aggregation"] != row["aggregation_baseline"]:
+        return _values_only(row, common)
+    found = pairs.metric(row["metric"], row["filter"], aggregation.size)
+    spread = compare_pairs(
+        found.baseline, found.candidate, aggregation, found.clusters, seed=seed, alpha=ALPHA
+    )
+    gains = sample_gains(found, aggregation, direction)
+    wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
+    return Difference(
+        **common,
+        **asdict(spread),
+        wins=wins,
+        losses=losses,
+        ties=spread.n - wins - losses,
+        note=_note(row, spread),
+    )
+
+
+def _values_only(row: pd.Series, common: dict[str, Any]) -> Difference:
+    a, b = (None if pd.isna(v) else float(v) for v in (row["value_baseline"], row["value"]))
+    return Difference(
+        **common,
+        n=min(int(row["n"]), int(row["n_baseline"])),
+        baseline=a,
+        candidate=b,
+        difference=None if a is None or b is None else b - a,
+        note="values only: this metric cannot be paired sample by sample",
+    )
+
+
+def sample_gains(
+    pairs: MetricPairs, aggregation: Aggregation, higher_is_better: bool | None
+) -> np.ndarray:
+    """By how much the candidate is better on each pair; 0 for ties and what is undefined."""
+    a = aggregation.sample_values(pairs.baseline)
+    b = aggregation.sample_values(pairs.candidate)
+    gains = np.nan_to_num(b - a, posinf=0.0, neginf=0.0)
+    gains[np.isclose(a, b, rtol=_TIE, atol=1e-12)] = 0.0
+    return -gains if higher_is_better is False else gains
+
+
+def _note(row: pd.Series, spread: PairedEstimate) -> str:
+    notes = []
+    if spread.n < max(row["n"], row["n_baseline"]):
+        notes.append(f"{spread.n} pairs of {int(row['n_baseline'])} and {int(row['n'])} samples")
+    if spread.difference is None:
+        notes.append("undefined in one of the runs")
+    elif spread.p is None:
+        notes.append("too few samples to test")
+    return "; ".join(notes)
+
+
+def _corrected(differences: list[Difference]) -> tuple[Difference, ...]:
+    tested = [row.p for row in differences if row.p is not None]
+    adjusted = iter(holm(tested))
+    return tuple(
+        row if row.p is None else replace(row, p_holm=next(adjusted)) for row in differences
+    )
