@@ -1,0 +1,96 @@
+"""The registry: names, globs, suites, paths; lm-eval's tasks with their data beside or mirrored."""
+
+import json
+
+import pytest
+
+from evalkit.errors import DataError, UsageError
+from evalkit.registry import Registry
+from evalkit.registry.index import Index
+from evalkit.types import RequestKind
+
+
+@pytest.fixture
+def registry(task_folder):
+    return Registry([task_folder])
+
+
+def test_a_suite_stands_for_its_tasks(registry):
+    selection = registry.select(["toys"])
+    assert list(selection.leaves) == ["toy_choice", "toy_text", "toy_answer"]
+    assert selection.suites == {"toys": ["toy_choice", "toy_text", "toy_answer"]}
+
+
+def test_globs_names_and_paths_each_once(registry, task_folder):
+    path = str(task_folder / "toy_answer.yaml")
+    selection = registry.select(["toy_t*", "toy_text", path])
+    assert list(selection.leaves) == ["toy_text", "toy_answer"]
+
+
+def test_the_bundled_suites_resolve(registry):
+    demo = registry.select(["demo"])
+    assert "latency" in demo.leaves
+    assert "pronoun_bias" in demo.leaves
+    assert set(registry.select(["smoke"]).leaves) < set(demo.leaves)
+
+
+def test_lm_evals_groups_and_tags_are_known(registry):
+    assert len(registry.select(["mmlu"]).leaves) == 57
+    assert set(registry.select(["ai2_arc"]).leaves) == {"arc_easy", "arc_challenge"}
+
+
+def test_the_stock_index_is_read_from_its_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = Index().stock
+    assert len(first) > 10_000
+    (cache,) = (tmp_path / "evalkit").iterdir()
+    content = json.loads(cache.read_text())
+    content["made_up"] = ["task", "somewhere.yaml", []]
+    cache.write_text(json.dumps(content))
+    assert "made_up" in Index().stock
+    cache.write_text("{damaged")
+    assert Index().stock == first
+
+
+def test_requests_are_those_of_the_template(registry):
+    leaf = registry.select(["toy_choice"]).leaves["toy_choice"]
+    document = registry.load(leaf).documents(1, seed=0)[0]
+    assert [request.kind for request in document.requests] == [RequestKind.LOGLIKELIHOOD] * 2
+    assert document.requests[0].context == "A baker met a farmer. Who was met? The"
+    assert document.choices == (" baker", " farmer")
+    assert (document.target, document.category) == ("farmer", "baker")
+
+
+def test_few_shot_examples_depend_on_the_document_alone(registry):
+    """Neither a limit nor the documents before it change a prompt."""
+    leaf = registry.select(["toy_choice"]).leaves["toy_choice"]
+    everything = registry.load(leaf, num_fewshot=2).documents(None, seed=3)
+    first = registry.load(leaf, num_fewshot=2).documents(2, seed=3)
+    assert [d.prompt_hash for d in first] == [d.prompt_hash for d in everything[:2]]
+    other = registry.load(leaf, num_fewshot=2).documents(None, seed=4)
+    assert [d.prompt_hash for d in other] != [d.prompt_hash for d in everything]
+    contexts = [document.requests[0].context for document in everything]
+    assert all(context.count("Who was met?") == 3 for context in contexts)
+
+
+def test_unknown_decoding_is_refused(registry, tmp_path, task_folder):
+    text = (task_folder / "toy_answer.yaml").read_text().replace("do_sample: false", "num_beams: 4")
+    file = tmp_path / "beams.yaml"
+    file.write_text(text.replace("toy_answer.jsonl", str(task_folder / "toy_answer.jsonl")))
+    leaf = registry.select([str(file)]).leaves["toy_answer"]
+    with pytest.raises(UsageError, match="num_beams"):
+        registry.load(leaf).documents(None, seed=0)
+
+
+def test_a_template_that_fails_names_the_document(registry, tmp_path, task_folder):
+    text = (task_folder / "toy_answer.yaml").read_text().replace("{{a}}", "{{a[0] / 0}}")
+    file = tmp_path / "broken.yaml"
+    file.write_text(text.replace("toy_answer.jsonl", str(task_folder / "toy_answer.jsonl")))
+    leaf = registry.select([str(file)]).leaves["toy_answer"]
+    with pytest.raises(DataError, match="toy_answer"):
+        registry.load(leaf).documents(None, seed=0)
+
+
+def test_an_include_path_that_is_absent(tmp_path):
+    with pytest.raises(UsageError, match="is no folder"):
+        Registry([tmp_path / "nowhere"])
