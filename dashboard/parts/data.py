@@ -7,8 +7,10 @@ import streamlit as st
 from parts.messages import say, warn_of
 
 from evalkit.results import (
+    Comparison,
     Overview,
     Store,
+    compare,
     fingerprint,
     overview,
     sample_index,
@@ -46,6 +48,12 @@ def containing(run_id: str, task: str, text: str) -> set[int]:
     return _containing(opened.url, fingerprint(opened), run_id, task, text)
 
 
+def comparison(a: str, b: str) -> Comparison:
+    """Run b against run a."""
+    opened = store()
+    return _comparison(opened.url, fingerprint(opened), a, b)
+
+
 # The mark is part of each key: a run that is added or replaced is seen at the next reload.
 
 
@@ -62,3 +70,8 @@ def _index(url: str, mark: str, run_id: str, task: str, score: pd.Series) -> pd.
 @st.cache_resource(max_entries=32, show_spinner="Searching")
 def _containing(url: str, mark: str, run_id: str, task: str, text: str) -> set[int]:
     return search_samples(Store(url), run_id, task, text)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Comparing")
+def _comparison(url: str, mark: str, a: str, b: str) -> Comparison:
+    return compare(a, b, Store(url))

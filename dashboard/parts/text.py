@@ -19,8 +19,8 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def digits_for(largest: float) -> int:
-    """Decimals that suit figures of this size: three for ratios, fewer for larger figures."""
-    return 3 if largest <= 1.5 else 2 if largest < 1000 else 0
+    """Decimals that suit figures of this size."""
+    return 3 if largest < 10 else 2 if largest < 1000 else 0
 
 
 def _sign(match: re.Match[str]) -> str:

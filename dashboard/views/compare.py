@@ -1,11 +1,181 @@
-"""Compare: is run B better than run A."""
+"""Compare: is run B better than run A, and where."""
 
+import pandas as pd
 import streamlit as st
+from parts import data
+from parts.charts import forest
+from parts.differences import differences
+from parts.links import link
+from parts.messages import say
+from parts.pick import pick, pick_run
+from parts.text import number, visible
+
+from evalkit.errors import UsageError
+from evalkit.results import Comparison, Overview, figure_flips, manifest_differences
+
+PRIMARY = "primary"
+EVERY = "all"
+FLIPS = 10
+PER_LINE = 3
+COUNTED = {"better": "better", "worse": "worse", "open": "not told apart"}
+STANDINGS = {"better": "▲ B better", "worse": "▼ B worse", "open": "not told apart", "": ""}
+LEGEND = (
+    "B − A over the samples both runs answered, with its 95 % interval. p is corrected (Holm) for "
+    "all tests of the comparison; B is called better or worse where it is below 0.05. The smallest "
+    "effect is what so many samples find in 80 % of cases."
+)
 
 
 def page() -> None:
     """Draw the page."""
     st.title("Compare")
+    found = data.view()
+    a, b, every = _choices(found)
+    if a == b:
+        st.info("Choose two different runs.")
+        return
+    try:
+        comparison = data.comparison(a, b)
+    except UsageError as error:
+        say("These two runs cannot be compared.", str(error))
+    else:
+        _figures(comparison, every)
+    _manifests(found, a, b)
+
+
+def _choices(found: Overview) -> tuple[str, str, bool]:
+    """Run A, run B (the newest against the one before by default), whether all metrics are shown."""
+    ids = list(found.runs["run_id"])
+    names = {PRIMARY: "each task's primary", EVERY: "all"}
+    with st.container(horizontal=True):
+        a = pick_run("Run A, the baseline", found.runs, "a", ids[min(1, len(ids) - 1)])
+        b = pick_run("Run B, the candidate", found.runs, "b", ids[0])
+        metrics = pick("Metrics", list(names), "metrics", PRIMARY, names.__getitem__)
+    return a, b, metrics == EVERY
+
+
+def _figures(comparison: Comparison, every: bool) -> None:
+    """Differences as a forest plot and a table, and the samples behind one of them."""
+    rows = differences(comparison, every=every)
+    counts = rows["standing"].value_counts()
+    told = [f"{counts.get(key, 0)} {word}" for key, word in COUNTED.items()]
+    st.subheader(f"B against A: {', '.join(told)}")
+    _forest(rows)
+    _table(rows)
+    for note in comparison.notes:
+        st.text(visible(note))
+    _flipped(comparison, rows)
+
+
+def _forest(rows: pd.DataFrame) -> None:
+    """Shares in one plot, every figure of another scale or without a direction in its own."""
+    rows = rows[rows["difference"].notna()]
+    together = rows["is_share"] & (rows["standing"] != "")
+    if together.any():
+        st.altair_chart(forest(rows[together]), alt="Differences of shares with 95 % intervals")
+    others = rows[~together]
+    for start in range(0, len(others), PER_LINE):
+        for place, column in enumerate(st.columns(PER_LINE)):
+            one = others.iloc[start + place : start + place + 1]
+            if len(one):
+                column.altair_chart(forest(one), alt="A difference with its 95 % interval")
+
+
+def _table(rows: pd.DataFrame) -> None:
+    shown = pd.DataFrame(
+        {
+            "figure": [visible(name) for name in rows["figure"]],
+            "standing": rows["standing"].map(STANDINGS),
+            "difference": [_difference(row) for row in rows.itertuples()],
+            "a": [_value(row, row.baseline) for row in rows.itertuples()],
+            "b": [_value(row, row.candidate) for row in rows.itertuples()],
+            "wins": rows["wins"],
+            "losses": rows["losses"],
+            "n": rows["n"],
+            "p": [_p(value) for value in rows["p_holm"]],
+            "visible": [_value(row, row.visible_effect) for row in rows.itertuples()],
+            "note": [visible(note) for note in rows["note"]],
+        }
+    )
+    text, count = st.column_config.TextColumn, st.column_config.NumberColumn
+    config = {
+        "figure": text("Figure", pinned=True, width=180),
+        "standing": text("Finding", width=120),
+        "difference": text("B − A", width=180),
+        "a": text("A", width=70),
+        "b": text("B", width=70),
+        "wins": count("B wins", width=65),
+        "losses": count("B loses", width=65),
+        "n": count("Pairs", width=60),
+        "p": text("p (Holm)", width=80),
+        "visible": text("Smallest effect", width=105),
+        "note": text("Note", width=260),
+    }
+    st.dataframe(shown, hide_index=True, column_config=config, alt="Differences of two runs")
+    st.caption(LEGEND)
+
+
+def _flipped(comparison: Comparison, rows: pd.DataFrame) -> None:
+    """The samples of one figure that the two runs did differently, losses first."""
+    st.subheader("Samples that changed")
+    figures = list(rows["figure"])
+    chosen = pick("Of", figures, "of", figures[0])
+    figure = comparison.differences[int(rows.index[figures.index(chosen)])]
+    found = figure_flips(comparison, figure, FLIPS)
+    if not found:
+        st.info("No sample of it changed.")
+        return
+    table = pd.DataFrame(
+        {
+            "doc": [flip.doc_id for flip in found],
+            "outcome": ["▲ won" if flip.outcome == "won" else "▼ lost" for flip in found],
+            "asked": [visible(flip.prompt[-200:].strip()) for flip in found],
+            "target": [visible(flip.target) for flip in found],
+            "a": [visible(flip.baseline_answer) for flip in found],
+            "b": [visible(flip.candidate_answer) for flip in found],
+        }
+    )
+    text = st.column_config.TextColumn
+    config = {
+        "doc": st.column_config.NumberColumn("No.", width=60, format="%d"),
+        "outcome": text("Outcome", width=80),
+        "asked": text("End of the prompt", width=360),
+        "target": text("Right answer", width=180),
+        "a": text("Answer of A", width=180),
+        "b": text("Answer of B", width=180),
+    }
+    st.dataframe(table, hide_index=True, column_config=config, alt="Samples that changed")
+    st.caption(f"At most {FLIPS} are listed, those that B lost first.")
+    runs = {"a": comparison.baseline.run_id, "b": comparison.candidate.run_id}
+    link("Read them side by side", "samples", **runs, task=figure.task, order="largest change")
+
+
+def _manifests(found: Overview, a: str, b: str) -> None:
+    st.subheader("What differs between the runs")
+    differing = manifest_differences(found.manifests[a], found.manifests[b])
+    if differing.empty:
+        st.info("The two manifests agree in everything that could change a figure.")
+        return
+    for column in differing:
+        differing[column] = [visible(cell) for cell in differing[column]]
+    text = st.column_config.TextColumn
+    config = {"setting": text("Setting", width=240), "a": text("A"), "b": text("B")}
+    st.dataframe(differing, hide_index=True, column_config=config, alt="Settings that differ")
+
+
+def _difference(row: object) -> str:
+    if row.difference != row.difference:
+        return "–"
+    ends = f" ({number(row.ci_low, row.digits)} to {number(row.ci_high, row.digits)})"
+    return f"{row.difference:+.{row.digits}f}" + (ends if row.ci_low == row.ci_low else "")
+
+
+def _value(row: object, value: float) -> str:
+    return number(value, row.digits)
+
+
+def _p(value: float) -> str:
+    return "–" if value != value else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 page()

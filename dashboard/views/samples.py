@@ -13,11 +13,11 @@ from evalkit.results import Overview, paired_index, sample_rows, select_samples
 
 PER_PAGE = 12
 OUTCOMES = ["all", "right", "wrong"]
-FLIPS = ["flipped", "gained", "lost"]
+FLIPS = ["flipped", "won", "lost"]
 ORDERS = ["document", "worst first", "best first"]
 CHANGE = "largest change"
-FLIP_MEANING = "▲ gained: only the run beside it is right. ▼ lost: only the run is."
-FLIP_SIGNS = {"gained": "▲ gained", "lost": "▼ lost", "": ""}
+FLIP_MEANING = "▲ won: only the run beside it is right. ▼ lost: only the run is."
+FLIP_SIGNS = {"won": "▲ won", "lost": "▼ lost", "": ""}
 
 
 def page() -> None:
@@ -76,7 +76,7 @@ def _summary(index: pd.DataFrame, *, paired: bool) -> str:
     if paired:
         told.append(f"{int(index['other_doc_id'].notna().sum())} in both runs")
         if index["other_right"].notna().any():
-            told.append(f"{int((index['flip'] == 'gained').sum())} gained")
+            told.append(f"{int((index['flip'] == 'won').sum())} won")
             told.append(f"{int((index['flip'] == 'lost').sum())} lost")
         changed = index["other_doc_id"].notna() & ~index["same_prompt"]
         if changed.any():

@@ -38,10 +38,15 @@ def dashboard(
     if _is_loopback(host):
         environment.pop(_TOKEN, None)
     else:
-        environment[_TOKEN] = os.environ.get(_TOKEN) or secrets.token_urlsafe(24)
-        note(f"The dashboard asks for this token: {environment[_TOKEN]}")
+        environment[_TOKEN] = os.environ.get(_TOKEN) or _new_token()
     note(f"Serving {store} at http://{_shown(host)}:{port}; stop with Ctrl-C.")
     _serve(_command(host, port), environment)
+
+
+def _new_token() -> str:
+    token = secrets.token_urlsafe(24)
+    note(f"The dashboard asks for this token: {token} (set {_TOKEN} to choose your own)")
+    return token
 
 
 def _check_store(store: str) -> None:

@@ -18,11 +18,10 @@ from evalkit.metrics.aggregation import AGGREGATIONS
 from evalkit.results.schema import SAMPLES
 from evalkit.results.store import Store
 
-OUTCOMES = ("all", "right", "wrong", "flipped", "gained", "lost")
+OUTCOMES = ("all", "right", "wrong", "flipped", "won", "lost")
 ORDERS = ("document", "worst first", "best first", "largest change")
 _TEXTS = ("prompt", "target", "answer")
 _TEXT_LISTS = ("choices", "responses")
-_F1_LIKE = ("f1", "mcc")
 
 
 def sample_index(store: Store, run_id: str, task: str, score: pd.Series) -> pd.DataFrame:
@@ -59,7 +58,7 @@ def paired_index(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
     Samples are matched by document hash, a document that occurs twice in order. Added columns:
     `other_doc_id` (null where b lacks the document), `other_value`, `other_right`, `same_prompt`,
-    `change` (b's value less a's) and `flip`: "gained" where only b is right, "lost" where only a
+    `change` (b's value less a's) and `flip`: "won" where only b is right, "lost" where only a
     is, "" elsewhere.
     """
     renamed = {"doc_id": "other_doc_id", "value": "other_value", "right": "other_right"}
@@ -69,9 +68,9 @@ def paired_index(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     both = a.merge(other, on=["doc_hash", "occurrence"], how="left").drop(columns="occurrence")
     both["same_prompt"] = both["prompt_hash"] == both.pop("other_prompt")
     both["change"] = both["other_value"] - both["value"]
-    gained = (~both["right"] & both["other_right"]).fillna(False).astype(bool)
+    won = (~both["right"] & both["other_right"]).fillna(False).astype(bool)
     lost = (both["right"] & ~both["other_right"]).fillna(False).astype(bool)
-    both["flip"] = np.select([gained, lost], ["gained", "lost"], default="")
+    both["flip"] = np.select([won, lost], ["won", "lost"], default="")
     return both
 
 
@@ -162,21 +161,12 @@ def _dataset(store: Store, path: str) -> ds.Dataset:
 
 
 def _values(statistics: list[list[float] | None], aggregation: str) -> np.ndarray:
-    """The metric of each sample alone, from its statistics."""
-    if not statistics:
-        return np.empty(0)
-    width = max((len(row) for row in statistics if row), default=1)
-    filled = [row if row and len(row) == width else [np.nan] * width for row in statistics]
-    sums = np.asarray(filled, dtype=float)
-    if aggregation in _F1_LIKE:
-        # A single sample has no F1; what it has is a class that was told rightly or not.
-        return sums[:, 0] + sums[:, 3] if width == 4 else np.full(len(sums), np.nan)
-    defined = ~np.isnan(sums).any(axis=1)
-    values = np.full(len(sums), np.nan)
+    """The metric of each sample alone, from its statistics; NaN where it has none."""
+    # A custom aggregation is no function of sums; its samples show their first number.
     how = AGGREGATIONS.get(aggregation, AGGREGATIONS["mean"])
-    with np.errstate(all="ignore"):
-        values[defined] = how.value(sums[defined], np.ones(int(defined.sum())))
-    return values
+    size = how.size if aggregation in AGGREGATIONS else 1
+    rows = [row[:size] if row and len(row) >= size else [np.nan] * size for row in statistics]
+    return how.sample_values(np.asarray(rows, dtype=float).reshape(-1, size))
 
 
 def _right(values: pd.Series, higher_is_better: bool | None) -> pd.Series:

@@ -102,7 +102,7 @@ def test_two_ticked_runs_are_compared_and_the_link_names_them(page, url):
     page.wait_for_selector("h1:has-text('Compare')")
     settled(page)
     assert no_boxes(page)
-    for label, name in (("Run A", "early"), ("Run B", "late")):
+    for label, name in (("Run A, the baseline", "early"), ("Run B, the candidate", "late")):
         assert page.get_by_role("combobox", name=label).input_value() == name
 
 

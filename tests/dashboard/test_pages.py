@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from evalkit.paths import bundled
+from evalkit.results import compare, flips
 from tests.stores import HOSTILE, make_store
 
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
@@ -44,7 +45,7 @@ def test_the_leaderboard_shows_the_stored_figures(open_page, store):
             figures = [float(text) for text in re.findall(r"\d+\.\d+", shown.loc[name, column])]
             score = scores.loc[(run_id, task, metric)]
             expected = [score["value"], score["ci_low"], score["ci_high"]]
-            assert figures == pytest.approx(expected, abs=0.006 if figures[0] > 1.5 else 0.0006)
+            assert figures == pytest.approx(expected, abs=0.0051 if figures[1] >= 1 else 0.00051)
             checked += 1
     assert checked == 10
 
@@ -72,16 +73,64 @@ def test_the_leaderboard_is_searched(open_page, store):
     assert "No run and task fit" in texts(open_page("leaderboard", store, find="nothing here"))
 
 
+def test_the_differences_are_those_of_the_library(open_page, store):
+    app = open_page("compare", store, a=EARLY, b=LATE, metrics="all")
+    shown = app.dataframe[0].value.set_index("figure")
+    found = compare(EARLY, LATE, store)
+    assert len(shown) == len(found.differences) == 9
+    for row in found.differences:
+        line = shown.loc[f"{row.task} · {row.metric}"]
+        figures = [float(text) for text in re.findall(r"[+-]?\d+\.\d+", line["difference"])]
+        expected = [row.difference, row.ci_low, row.ci_high]
+        assert figures == pytest.approx(expected, abs=0.0051 if abs(row.baseline) >= 1 else 0.00051)
+        assert (line["wins"], line["losses"], line["n"]) == (row.wins, row.losses, row.n)
+        better = row.significant() and row.gain > 0
+        assert (line["standing"] == "▲ B better") == better
+    assert any(row.significant() for row in found.differences)
+    assert len(open_page("compare", store, a=EARLY, b=LATE).dataframe[0].value) == 5
+
+
+def test_the_samples_that_changed_are_listed_losses_first(open_page, store):
+    app = open_page("compare", store, a=EARLY, b=LATE, of="answers · exact_match")
+    lost, won = (
+        [flip.doc_id for flip in flips(compare(EARLY, LATE, store), "answers") if flip.outcome == o]
+        for o in ("lost", "won")
+    )
+    assert app.dataframe[1].value["doc"].tolist() == [*lost, *won][:10]
+
+
+def test_only_what_differs_between_the_runs_is_shown(open_page, store):
+    app = open_page("compare", store, a=EARLY, b=LATE)
+    settings = app.dataframe[2].value["setting"].tolist()
+    assert "model.weights_hash" in settings
+    assert "model.tokenizer_hash" not in settings
+
+
+def test_runs_that_cannot_be_compared_are_a_sentence(open_page, tmp_path):
+    make_store(tmp_path, runs=("plain",), tasks=["facts"], n=8)
+    make_store(tmp_path / "other", runs=("apart",), tasks=["answers"], n=8)
+    folder = next((tmp_path / "other").iterdir())
+    folder.rename(tmp_path / "20260105-000000-apart")
+    manifest = tmp_path / "20260105-000000-apart" / "run.json"
+    manifest.write_text(manifest.read_text().replace(folder.name, "20260105-000000-apart"))
+    app = open_page("compare", tmp_path)
+    assert not app.exception
+    assert "cannot be compared" in texts(app)
+    assert "no task in common" in texts(app)
+    same = open_page("compare", tmp_path, a="20260105-000000-apart")
+    assert "Choose two different runs" in texts(same)
+
+
 def test_samples_of_the_link_are_shown(open_page, store):
-    app = open_page("samples", store, a=EARLY, b=LATE, task="answers", outcome="gained")
+    app = open_page("samples", store, a=EARLY, b=LATE, task="answers", outcome="won")
     both = [
         store.samples(run, "answers")["statistics"].map(lambda row: row["exact_match"][0])
         for run in (EARLY, LATE)
     ]
-    gained = ((both[0] == 0) & (both[1] == 1)).to_numpy().nonzero()[0].tolist()
-    assert app.dataframe[0].value["doc"].tolist() == gained[:12]
-    assert f"{len(gained)} gained" in texts(app)
-    assert set(app.dataframe[0].value["flip"]) == {"▲ gained"}
+    won = ((both[0] == 0) & (both[1] == 1)).to_numpy().nonzero()[0].tolist()
+    assert app.dataframe[0].value["doc"].tolist() == won[:12]
+    assert f"{len(won)} won" in texts(app)
+    assert set(app.dataframe[0].value["flip"]) == {"▲ won"}
 
 
 def test_a_deep_link_shows_that_sample(open_page, store):

@@ -74,12 +74,12 @@ def test_flips_are_counted_both_ways(store, index_of):
     )
     early = store.samples(EARLY, "answers")["statistics"].map(lambda row: row["exact_match"][0])
     late = store.samples(LATE, "answers")["statistics"].map(lambda row: row["exact_match"][0])
-    assert (pairs["flip"] == "gained").sum() == ((early == 0) & (late == 1)).sum() > 0
+    assert (pairs["flip"] == "won").sum() == ((early == 0) & (late == 1)).sum() > 0
     assert (pairs["flip"] == "lost").sum() == ((early == 1) & (late == 0)).sum() > 0
     np.testing.assert_array_equal(pairs["change"], late - early)
     assert pairs["same_prompt"].all()
     assert len(select_samples(pairs, "flipped")) == (early != late).sum()
-    assert set(select_samples(pairs, "gained")["right"]) == {False}
+    assert set(select_samples(pairs, "won")["right"]) == {False}
 
 
 def test_documents_are_matched_by_hash_and_repeats_in_order():
@@ -98,7 +98,7 @@ def test_documents_are_matched_by_hash_and_repeats_in_order():
     assert pairs["other_doc_id"].tolist()[:2] == [7, 8]
     assert pd.isna(pairs["other_doc_id"][2])
     assert pairs["same_prompt"].tolist() == [True, False, False]
-    assert pairs["flip"].tolist() == ["lost", "gained", ""]
+    assert pairs["flip"].tolist() == ["lost", "won", ""]
 
 
 def test_filters_and_orders(index_of):
