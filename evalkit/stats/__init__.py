@@ -4,6 +4,7 @@ from evalkit.stats.bootstrap import DRAWS
 from evalkit.stats.corrections import benjamini_hochberg, holm
 from evalkit.stats.estimate import Estimate, estimate
 from evalkit.stats.intervals import t_interval, tango_interval, wilson_interval
+from evalkit.stats.one_sample import value_p
 from evalkit.stats.paired import PairedEstimate, compare_pairs
 from evalkit.stats.power import minimal_detectable_effect, sample_size
 from evalkit.stats.significance import (
@@ -33,5 +34,6 @@ __all__ = [
     "t_p",
     "tango_interval",
     "tango_p",
+    "value_p",
     "wilson_interval",
 ]

@@ -49,3 +49,15 @@ def percentile_interval(values: Array, confidence: float = 0.95) -> tuple[float,
     tail = (1 - confidence) / 2
     low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def bootstrap_p(values: Array, observed: float, null: float) -> float:
+    """Two-sided p-value of `null`: bootstrap values, centred on it, as far off as the observed one.
+
+    Undefined values count as far off; the observed value counts as one of the draws.
+
+    Source: Efron and Tibshirani 1993, chapter 16; for translation Koehn 2004.
+    """
+    bar = abs(observed - null) * (1 - 1e-9)
+    near = int((np.abs(values - observed) < bar).sum())
+    return (len(values) - near + 1) / (len(values) + 1)

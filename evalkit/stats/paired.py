@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evalkit.metrics.aggregation import AGGREGATIONS, Aggregation
-from evalkit.stats.bootstrap import DRAWS, percentile_interval, resampled_sums
+from evalkit.stats.bootstrap import DRAWS, bootstrap_p, percentile_interval, resampled_sums
 from evalkit.stats.estimate import is_binary
 from evalkit.stats.intervals import mean_stderr, t_interval, tango_interval
 from evalkit.stats.power import ALPHA, minimal_detectable_effect
@@ -183,20 +183,10 @@ def _compare_corpus(pairs: _Pairs) -> _Spread:
     if pairs.null != 0:
         # A difference cannot be surer to lie beyond a margin than to lie beyond 0; the bound keeps
         # the bootstrap, too sure of itself on few documents, in check.
-        p = max(p, _bootstrap_p(finite, pairs.difference, pairs.null))
+        p = max(p, bootstrap_p(values, pairs.difference, pairs.null))
         test = f"{prefix}paired bootstrap"
     visible = minimal_detectable_effect(stderr, pairs.alpha) if stderr > 0 else None
     return _Spread(stderr, interval, p, test, visible)
-
-
-def _bootstrap_p(values: Array, difference: float, null: float) -> float:
-    """Two-sided p-value of `null` by the bootstrap distribution centred on it.
-
-    Source: Efron and Tibshirani 1993, chapter 16; for translation Koehn 2004.
-    """
-    bar = abs(difference - null) * (1 - 1e-9)
-    extreme = int((np.abs(values - difference) >= bar).sum())
-    return (extreme + 1) / (len(values) + 1)
 
 
 def _value(statistics: Array, aggregation: Aggregation) -> float | None:

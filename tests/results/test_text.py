@@ -43,5 +43,5 @@ def test_every_row_of_a_page_has_the_cells_of_its_head() -> None:
     tables = [block for block in page.split("\n\n") if block.startswith("|")]
     assert len(tables) == 2
     for block in tables:
-        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in block.split("\n")}
+        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in block.strip().split("\n")}
         assert len(cells) == 1

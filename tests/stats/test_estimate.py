@@ -8,7 +8,7 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from evalkit.stats import estimate, wilson_interval
+from evalkit.stats import estimate, value_p, wilson_interval
 
 RANDOM = np.random.default_rng(11)
 
@@ -132,3 +132,31 @@ def test_resamples_in_which_the_value_is_undefined_are_left_out() -> None:
     # F1 needs a positive; with one in n documents, a resample has none with probability 1/e.
     found = estimate([[0.0, 0.0, 0.0, 1.0]] * 30 + [[1.0, 0.0, 0.0, 0.0]], "f1")
     assert (found.value, found.ci_low, found.ci_high) == (1.0, 1.0, 1.0)
+
+
+def test_a_proportion_is_held_to_a_number_by_the_binomial_test() -> None:
+    expected = 2 * stats.binomtest(3, 40, 0.2, alternative="less").pvalue
+    assert value_p(np.arange(40) < 3, "mean", 0.2) == pytest.approx(expected)
+
+
+def test_a_mean_is_held_to_a_number_by_the_t_test() -> None:
+    values = RANDOM.normal(1, 1, 30)
+    assert value_p(values, "mean", 0.8) == pytest.approx(stats.ttest_1samp(values, 0.8).pvalue)
+    clusters = [i // 3 for i in range(30)]
+    means = values.reshape(10, 3).mean(axis=1)
+    expected = stats.ttest_1samp(means, 0.8).pvalue
+    assert value_p(values, "mean", 0.8, clusters) == pytest.approx(expected)
+
+
+def test_a_corpus_metric_is_held_to_a_number_by_the_bootstrap() -> None:
+    lls = RANDOM.normal(-2, 0.5, 200)
+    value = estimate(lls, "perplexity").value
+    assert value_p(lls, "perplexity", value) == 1.0
+    assert value_p(lls, "perplexity", value * 1.3) < 0.001
+    assert 0.01 < value_p(lls, "perplexity", value * 1.05) < 0.5
+
+
+def test_too_little_to_test_has_no_p_value() -> None:
+    assert value_p([1.0], "mean", 0.5) is None
+    assert value_p([1.0, 0.0], "mean", 0.5, ["a", "a"]) is None
+    assert value_p([np.nan, 0.0], "mean", 0.5) is None
