@@ -1,0 +1,23 @@
+"""The gate: rules over a comparison, verdicts, and reports for CI and people."""
+
+from evalkit.gating.config import TEMPLATE, Baseline, Defaults, GateConfig, Rule, load_config
+from evalkit.gating.gate import gate
+from evalkit.gating.report import annotate, junit, markdown, write_reports
+from evalkit.gating.verdict import Check, GateResult, Verdict
+
+__all__ = [
+    "TEMPLATE",
+    "Baseline",
+    "Check",
+    "Defaults",
+    "GateConfig",
+    "GateResult",
+    "Rule",
+    "Verdict",
+    "annotate",
+    "gate",
+    "junit",
+    "load_config",
+    "markdown",
+    "write_reports",
+]

@@ -1,0 +1,249 @@
+"""From questions to verdicts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from evalkit.gating.config import Defaults, Margin
+from evalkit.gating.selection import Figure, Question
+from evalkit.gating.verdict import INCOMPLETE, NO_BASELINE, UNDECIDED, Check, Verdict
+from evalkit.metrics.aggregation import AGGREGATIONS
+from evalkit.results import Comparison, Difference, Store
+from evalkit.results.text import number, p_value, span
+from evalkit.stats import benjamini_hochberg, holm, sample_size, value_p
+
+# Batch size, order and threads move a mean log-likelihood in its fifth digit; a checkpoint against
+# itself must pass, however consistent so small a difference is.
+NOISE = 1e-4
+
+_CORRECTIONS: dict[str, Callable[[Sequence[float]], list[float]]] = {
+    "holm": holm,
+    "benjamini-hochberg": benjamini_hochberg,
+    "none": list,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything verdicts rest on.
+
+    Attributes:
+        store: Where the run lies.
+        run_id: The run in question.
+        scores: Its scores, by figure.
+        comparison: With the baseline, where there is one.
+        seed: Seed of all resampling.
+    """
+
+    store: Store
+    run_id: str
+    scores: dict[Figure, pd.Series]
+    comparison: Comparison | None
+    seed: int = 0
+
+    def difference(self, figure: Figure) -> Difference | None:
+        """The figure's row in the comparison."""
+        rows = self.comparison.differences if self.comparison else ()
+        return next((row for row in rows if (row.task, row.metric, row.filter) == figure), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A check before correction: its verdict is final unless it is open.
+
+    Attributes:
+        gain_p: P-value of no difference where the run is better, else 1.
+        deviation: Standard deviation of one sample, for the number that would tell.
+    """
+
+    check: Check
+    open: bool = False
+    gain_p: float = 1.0
+    deviation: float | None = None
+
+
+def decide(questions: Sequence[Question], evidence: Evidence, defaults: Defaults) -> list[Check]:
+    """Answer every question; the level is shared by all that were tested.
+
+    Args:
+        questions: From `evalkit.gating.selection.questions`.
+        evidence: What is known of the run.
+        defaults: Level, correction, and what follows from gaps and open questions.
+    """
+    found = [_ask(question, evidence, defaults) for question in questions]
+    tested = [finding for finding in found if finding.check.p is not None]
+    correct = _CORRECTIONS[defaults.correction]
+    losses = iter(correct([finding.check.p or 1.0 for finding in tested]))
+    gains = iter(correct([finding.gain_p for finding in tested]))
+    return [
+        finding.check
+        if finding.check.p is None
+        else _conclude(finding, next(losses), next(gains), defaults)
+        for finding in found
+    ]
+
+
+def _ask(question: Question, evidence: Evidence, defaults: Defaults) -> _Finding:
+    if question.figure is None:
+        return _gap(question, question.missing, INCOMPLETE, defaults)
+    score = evidence.scores[question.figure]
+    if pd.isna(score["value"]):
+        return _gap(question, "undefined in the run", INCOMPLETE, defaults)
+    if isinstance(question.bound, Margin):
+        return _ask_difference(question, question.figure, question.bound, evidence, defaults)
+    return _ask_value(question, question.figure, float(question.bound), score, evidence)
+
+
+def _check(question: Question, verdict: Verdict, reason: str) -> Check:
+    task, metric, filter_ = question.figure or (question.task, "", "")
+    return Check(task, metric, filter_, question.label, verdict, reason)
+
+
+def _gap(question: Question, reason: str, exit_code: int, defaults: Defaults) -> _Finding:
+    if defaults.on_missing == "fail":
+        check = _check(question, Verdict.ERROR, reason)
+        return _Finding(replace(check, exit_code=exit_code))
+    return _Finding(_check(question, Verdict.SKIPPED, reason))
+
+
+def _ask_difference(
+    question: Question, figure: Figure, margin: Margin, evidence: Evidence, defaults: Defaults
+) -> _Finding:
+    row = evidence.difference(figure)
+    if row is None:
+        return _gap(question, "the baseline has nothing to pair it with", NO_BASELINE, defaults)
+    if row.difference is None or row.baseline is None:
+        return _gap(question, "undefined over the pairs", NO_BASELINE, defaults)
+    falling = question.limit == "max_drop"
+    worse = -row.difference if falling else row.difference
+    allowed = margin.of(row.baseline)
+    check = replace(
+        _check(question, Verdict.PASS, ""),
+        higher_is_better=row.higher_is_better,
+        value=row.candidate,
+        baseline=row.baseline,
+        difference=row.difference,
+        ci_low=row.ci_low,
+        ci_high=row.ci_high,
+        excess=worse - allowed,
+        n=row.n,
+        visible_effect=row.visible_effect,
+    )
+    if row.wins is None:
+        reason = "no paired samples, so nothing to test; give it a min or max"
+        return _Finding(replace(check, verdict=Verdict.SKIPPED, reason=reason))
+    if row.p is None or evidence.comparison is None:
+        reason = f"{row.n} pairs are too few to test"
+        return _Finding(_undecided(replace(check, reason=reason), defaults))
+    noise = 0.0 if row.test == "mcnemar" else NOISE * abs(row.baseline)
+    deviation = None if row.stderr is None else row.stderr * float(np.sqrt(row.n))
+    if worse - allowed <= noise:
+        gain_p = row.p if -worse > noise else 1.0
+        return _Finding(replace(check, p=1.0), gain_p=gain_p, deviation=deviation)
+    p: float | None = row.p
+    if allowed > 0:
+        null = -allowed if falling else allowed
+        shifted = evidence.comparison.against(*figure, null=null, seed=evidence.seed)
+        p = shifted.p if shifted else None
+    if p is None:
+        reason = "the resamples were mostly undefined"
+        return _Finding(_undecided(replace(check, reason=reason), defaults))
+    return _Finding(replace(check, p=p), open=True, deviation=deviation)
+
+
+def _ask_value(
+    question: Question, figure: Figure, bound: float, score: pd.Series, evidence: Evidence
+) -> _Finding:
+    value = float(score["value"])
+    excess = bound - value if question.limit == "min" else value - bound
+    direction = score["higher_is_better"]
+    check = replace(
+        _check(question, Verdict.PASS, ""),
+        higher_is_better=None if pd.isna(direction) else bool(direction),
+        value=value,
+        ci_low=_defined(score["ci_low"]),
+        ci_high=_defined(score["ci_high"]),
+        excess=excess,
+        n=int(score["n"]),
+    )
+    if excess <= 0:
+        return _Finding(replace(check, reason=f"{number(value)}, {_room(check)}"))
+    p, deviation = _value_test(figure, bound, score, evidence)
+    if p is None:
+        reason = f"{number(value)}, which has no interval to doubt it by"
+        return _Finding(replace(check, verdict=Verdict.REGRESSED, reason=reason))
+    return _Finding(replace(check, p=p), open=True, deviation=deviation)
+
+
+def _value_test(
+    figure: Figure, bound: float, score: pd.Series, evidence: Evidence
+) -> tuple[float | None, float | None]:
+    """P-value of the value being `bound`, and the standard deviation of one sample."""
+    task, metric, filter_ = figure
+    aggregation = AGGREGATIONS.get(score["aggregation"])
+    if aggregation is None:
+        return None, None
+    columns = ["filter", "cluster", "statistics"]
+    samples = evidence.store.samples(evidence.run_id, task, columns)
+    samples = samples[samples["filter"].fillna("none") == filter_]
+    kept = [metric in statistics for statistics in samples["statistics"]]
+    samples = samples[np.array(kept, dtype=bool)]
+    if samples.empty:
+        return None, None
+    rows = np.array([statistics[metric] for statistics in samples["statistics"]])
+    clusters = [None if pd.isna(cluster) else cluster for cluster in samples["cluster"]]
+    p = value_p(rows, score["aggregation"], bound, clusters, seed=evidence.seed)
+    stderr = _defined(score["stderr"])
+    return p, None if stderr is None else stderr * float(np.sqrt(len(rows)))
+
+
+def _conclude(finding: _Finding, p: float, gain_p: float, defaults: Defaults) -> Check:
+    check = replace(finding.check, p_corrected=p)
+    if finding.open and p < defaults.alpha:
+        return replace(check, verdict=Verdict.REGRESSED, reason=_beyond(check))
+    if finding.open:
+        check = replace(check, n_needed=_needed(finding, p, defaults.alpha))
+        return _undecided(replace(check, reason=_beyond(check)), defaults)
+    if gain_p < defaults.alpha:
+        reason = f"{number(check.difference, sign=True)}, p {p_value(gain_p)}"
+        return replace(check, verdict=Verdict.IMPROVED, reason=reason)
+    return replace(check, reason=f"{number(check.difference, sign=True)}, {_room(check)}")
+
+
+def _undecided(check: Check, defaults: Defaults) -> Check:
+    needed = "" if check.n_needed is None else f"; about {check.n_needed:,} samples would tell"
+    return replace(
+        check,
+        verdict=Verdict.INCONCLUSIVE,
+        reason=check.reason + needed,
+        exit_code=UNDECIDED if defaults.on_inconclusive == "fail" else 0,
+    )
+
+
+def _needed(finding: _Finding, p_corrected: float, alpha: float) -> int | None:
+    """Samples that would show an excess as large as the observed one, at the corrected level."""
+    check = finding.check
+    if not finding.deviation or not check.excess or not check.p or check.n is None:
+        return None
+    needed = sample_size(check.excess, finding.deviation, alpha * check.p / p_corrected)
+    return None if needed is None else max(needed, check.n + 1)
+
+
+def _beyond(check: Check) -> str:
+    measured = check.value if check.difference is None else check.difference
+    interval = span(check.ci_low, check.ci_high)
+    shown = number(measured, sign=check.difference is not None)
+    return f"{shown}{f' {interval}' if interval else ''}, p {p_value(check.p_corrected)}"
+
+
+def _room(check: Check) -> str:
+    if check.difference is None:
+        return "within the limit"
+    seen = "" if check.visible_effect is None else f"; could see {number(check.visible_effect)}"
+    return f"within the margin{seen}"
+
+
+def _defined(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)
