@@ -9,8 +9,8 @@ _MARKUP = re.compile(r"[!-/:-@\[-`{-~]")
 
 
 def visible(text: object) -> str:
-    """The text with every control and direction mark shown as a sign instead of obeyed."""
-    return _HIDDEN.sub(_sign, "" if text is None else str(text))
+    """The text with every control and direction mark shown by its code instead of obeyed."""
+    return _HIDDEN.sub(_sign, "" if text is None else str(text).replace("\r\n", "\n"))
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -23,13 +23,10 @@ def digits_for(largest: float) -> int:
     return 3 if largest < 10 else 2 if largest < 1000 else 0
 
 
-def _sign(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "\u2421" if code == 0x7F else f"⟨U+{code:04X}⟩"
-
-
 def label(text: object) -> str:
     """Text for a place where Streamlit reads Markdown: every sign of it escaped."""
     return _MARKUP.sub(r"\\\g<0>", visible(text).replace("\n", " "))
+
+
+def _sign(match: re.Match[str]) -> str:
+    return f"⟨U+{ord(match.group()):04X}⟩"

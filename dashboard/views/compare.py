@@ -1,5 +1,7 @@
 """Compare: is run B better than run A, and where."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 from parts import data
@@ -44,7 +46,7 @@ def page() -> None:
 
 
 def _choices(found: Overview) -> tuple[str, str, bool]:
-    """Run A, run B (the newest against the one before by default), whether all metrics are shown."""
+    """Run A and run B (by default the newest two), and whether to show every metric."""
     ids = list(found.runs["run_id"])
     names = {PRIMARY: "each task's primary", EVERY: "all"}
     with st.container(horizontal=True):
@@ -163,14 +165,14 @@ def _manifests(found: Overview, a: str, b: str) -> None:
     st.dataframe(differing, hide_index=True, column_config=config, alt="Settings that differ")
 
 
-def _difference(row: object) -> str:
+def _difference(row: Any) -> str:
     if row.difference != row.difference:
         return "–"
     ends = f" ({number(row.ci_low, row.digits)} to {number(row.ci_high, row.digits)})"
     return f"{row.difference:+.{row.digits}f}" + (ends if row.ci_low == row.ci_low else "")
 
 
-def _value(row: object, value: float) -> str:
+def _value(row: Any, value: float) -> str:
     return number(value, row.digits)
 
 

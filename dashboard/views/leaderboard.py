@@ -1,5 +1,7 @@
 """Leaderboard: which checkpoint is best, and how sure that is."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 from parts import data
@@ -122,7 +124,7 @@ def _table(runs: pd.DataFrame, board: pd.DataFrame) -> None:
     shown = runs.head(ROWS)
     if len(shown) < len(runs):
         st.caption(f"The first {ROWS} of {len(runs)} runs; search or filter to see others.")
-    cells = _cells(board)
+    cells = _cells(board[board["run_id"].isin(shown["run_id"])])
     wide = shown[["run_id", "label"]].merge(cells, on="run_id", how="left").drop(columns="run_id")
     figures = [name for name in cells.columns if name != "run_id"]
     wide["date"] = shown["created"].dt.strftime("%d %b %Y").fillna("").to_numpy()
@@ -140,9 +142,11 @@ def _table(runs: pd.DataFrame, board: pd.DataFrame) -> None:
         alt="Leaderboard",
         on_select="rerun",
         selection_mode="multi-row",
-        key="picked",
+        # Ticks belong to rows; other rows make another table, with none.
+        key=f"picked {hash(tuple(shown['run_id']))}",
     )
-    _onward(shown["run_id"].iloc[picked.selection.rows].tolist())
+    # The index of runs counts from the newest, however they are sorted here.
+    _onward(shown.iloc[picked.selection.rows].sort_index()["run_id"].tolist())
     st.caption(LEGEND)
     _exports(runs, board)
 
@@ -158,28 +162,26 @@ def _onward(chosen: list[str]) -> None:
 
 def _cells(board: pd.DataFrame) -> pd.DataFrame:
     """Runs by figures, each cell a figure as text, padded so that it sorts as it reads."""
-    texts = board[["run_id"]].copy()
-    texts["column"] = [
-        _heading(*row) for row in board[["figure", "higher_is_better"]].itertuples(index=False)
-    ]
-    texts["cell"] = ""
-    for _, rows in board.groupby("figure"):
+    texts = board[["run_id"]].assign(column="", cell="")
+    for figure, rows in board.groupby("figure", sort=False):
         largest = rows[["value", "ci_high"]].abs().max().max()
-        texts.loc[rows.index, "cell"] = [
-            _cell(row, digits_for(largest)) for row in rows.itertuples()
-        ]
+        digits = digits_for(largest)
+        width = len(number(largest, digits))
+        texts.loc[rows.index, "column"] = _heading(figure, rows)
+        texts.loc[rows.index, "cell"] = [_cell(row, digits, width) for row in rows.itertuples()]
     order = list(dict.fromkeys(texts["column"]))
     wide = texts.pivot_table(index="run_id", columns="column", values="cell", aggfunc="first")
     return wide[order].reset_index()
 
 
-def _heading(figure: str, higher_is_better: object) -> str:
-    arrow = "" if higher_is_better is None else " ↑" if higher_is_better else " ↓"
-    return figure + arrow
+def _heading(figure: str, rows: pd.DataFrame) -> str:
+    """The figure with an arrow towards what is better."""
+    known = rows["higher_is_better"].dropna()
+    return figure if known.empty else f"{figure} {'↑' if known.iloc[0] else '↓'}"
 
 
-def _cell(row: object, digits: int) -> str:
-    value = number(row.value, digits)
+def _cell(row: Any, digits: int, width: int) -> str:
+    value = f"{number(row.value, digits):>{width}}"
     ends = f" ({number(row.ci_low, digits)}–{number(row.ci_high, digits)})"
     sign = SIGNS[row.mark] if row.comparable else " †"
     return value + (ends if row.ci_low == row.ci_low else "") + sign
@@ -190,18 +192,19 @@ def _shade(cell: str) -> str:
 
 
 def _exports(runs: pd.DataFrame, board: pd.DataFrame) -> None:
-    long = runs[["run_id", "name", "model", "created"]].merge(
-        board.drop(columns=["primary", "figure"]), on="run_id"
-    )
-    wide = runs[["run_id", "label"]].merge(_cells(board), on="run_id").drop(columns="run_id")
+    """Files of everything that fits the choices, made when asked for."""
+
+    def long() -> str:
+        rows = runs[["run_id", "name", "model", "created"]].merge(board, on="run_id")
+        return as_csv(rows.drop(columns=["primary", "figure"]))
+
+    def wide() -> str:
+        rows = runs[["run_id", "label"]].merge(_cells(board), on="run_id")
+        return as_markdown(rows.fillna("").drop(columns="run_id").rename(columns={"label": "run"}))
+
     with st.container(horizontal=True):
-        st.download_button("CSV", lambda: as_csv(long), "leaderboard.csv", "text/csv")
-        st.download_button(
-            "Markdown",
-            lambda: as_markdown(wide.fillna("").rename(columns={"label": "run"})),
-            "leaderboard.md",
-            "text/markdown",
-        )
+        st.download_button("CSV", long, "leaderboard.csv", "text/csv")
+        st.download_button("Markdown", wide, "leaderboard.md", "text/markdown")
 
 
 def _charts(runs: pd.DataFrame, board: pd.DataFrame) -> None:
@@ -225,7 +228,7 @@ def _chart(figure: str, rows: pd.DataFrame, order: list[str]) -> None:
         st.text(visible(figure))
         st.caption("Undefined in every run.")
         return
-    st.text(visible(_heading(figure, rows["higher_is_better"].iloc[0])))
+    st.text(visible(_heading(figure, rows)))
     st.altair_chart(intervals(rows, order), alt="Values with 95 % intervals by run")
 
 

@@ -1,11 +1,15 @@
 """Stores and the two ways to open the dashboard on them: as a script and in a browser."""
 
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from evalkit.paths import bundled
 from evalkit.results import Store
-from tests.stores import make_store
+from tests.stores import HOSTILE, make_store
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +21,27 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     """The same with texts that try to be a script, an image, a link, a formula, a terminal."""
-    return make_store(tmp_path_factory.mktemp("hostile"), n=12, hostile=True)
+    folder = tmp_path_factory.mktemp("hostile")
+    store = make_store(folder, n=12, hostile=True)
+    for run in folder.iterdir():
+        _spoil(run)
+    return store
+
+
+def _spoil(run):
+    """Put hostile strings into the names that a run gives to itself, its tags, suites, families."""
+    record = json.loads((run / "run.json").read_text())
+    record["name"] = f"{HOSTILE[0]}{HOSTILE[1]} {record['name']}"
+    record["model"]["name"] = HOSTILE[3]
+    record["tags"] = {"note": HOSTILE[1]}
+    record["suites"] = {HOSTILE[0]: list(record["tasks"])}
+    for task in record["tasks"].values():
+        task |= {"source": HOSTILE[1], "version": HOSTILE[2]}
+    (run / "run.json").write_text(json.dumps(record))
+    scores = pq.read_table(run / "scores.parquet")
+    families = pa.array([HOSTILE[i % 5] for i in range(len(scores))])
+    column = scores.schema.get_field_index("family")
+    pq.write_table(scores.set_column(column, "family", families), run / "scores.parquet")
 
 
 @pytest.fixture

@@ -242,7 +242,7 @@ def test_hostile_text_is_shown_as_it_is(open_page, hostile):
     ]
     for nasty in (HOSTILE[0], HOSTILE[1]):
         assert any(nasty in text for text in shown)
-    assert any("␛[31mred␛[0m ␇bell ␀null" in text for text in shown)
+    assert any("⟨U+001B⟩[31mred⟨U+001B⟩[0m ⟨U+0007⟩bell ⟨U+0000⟩null" in text for text in shown)
     assert any("⟨U+202E⟩" in text for text in shown)
 
 
