@@ -175,7 +175,7 @@ def load_config(path: str | Path) -> GateConfig:
     except ValidationError as error:
         first = error.errors()[0]
         place = f"{path}:{_line(node, first['loc'])}"
-        raise UsageError(f"{place}: {_complaint(first)}.") from error
+        raise UsageError(f"{place}: {_complaint(first)}") from error
 
 
 def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
@@ -197,16 +197,16 @@ def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
 
 
 def _complaint(error: Any) -> str:
-    location = [step for step in error["loc"] if step not in ("Margin",)]
+    location = error["loc"]
     where = ".".join(str(step + 1) if isinstance(step, int) else str(step) for step in location)
     if error["type"] == "extra_forbidden":
         model = _MODELS.get(str(location[0]), GateConfig) if len(location) > 1 else GateConfig
         known = list(model.model_fields)
         near = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
-        return f"unknown key {where}{hint}".removesuffix("?") + ("?" if near else "")
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+        return f"unknown key {where}; {hint}"
     message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
+    return f"{where}: {message}." if where else f"{message}."
 
 
 TEMPLATE = """\

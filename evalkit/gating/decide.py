@@ -51,15 +51,18 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """A check before correction: its verdict is final unless it is open.
+    """A check before correction; its verdict is final where `tested` is false.
 
     Attributes:
+        loss_p: P-value of lying at the limit where the run is beyond it, else 1.
         gain_p: P-value of no difference where the run is better, else 1.
         deviation: Standard deviation of one sample, for the number that would tell.
     """
 
     check: Check
-    open: bool = False
+    tested: bool = False
+    beyond: bool = False
+    loss_p: float = 1.0
     gain_p: float = 1.0
     deviation: float | None = None
 
@@ -73,14 +76,12 @@ def decide(questions: Sequence[Question], evidence: Evidence, defaults: Defaults
         defaults: Level, correction, and what follows from gaps and open questions.
     """
     found = [_ask(question, evidence, defaults) for question in questions]
-    tested = [finding for finding in found if finding.check.p is not None]
+    tested = [finding for finding in found if finding.tested]
     correct = _CORRECTIONS[defaults.correction]
-    losses = iter(correct([finding.check.p or 1.0 for finding in tested]))
+    losses = iter(correct([finding.loss_p for finding in tested]))
     gains = iter(correct([finding.gain_p for finding in tested]))
     return [
-        finding.check
-        if finding.check.p is None
-        else _conclude(finding, next(losses), next(gains), defaults)
+        _conclude(finding, next(losses), next(gains), defaults) if finding.tested else finding.check
         for finding in found
     ]
 
@@ -140,8 +141,8 @@ def _ask_difference(
     noise = 0.0 if row.test == "mcnemar" else NOISE * abs(row.baseline)
     deviation = None if row.stderr is None else row.stderr * float(np.sqrt(row.n))
     if worse - allowed <= noise:
-        gain_p = row.p if -worse > noise else 1.0
-        return _Finding(replace(check, p=1.0), gain_p=gain_p, deviation=deviation)
+        better = row.higher_is_better is not None and -worse > noise
+        return _Finding(check, tested=True, gain_p=row.p if better else 1.0)
     p: float | None = row.p
     if allowed > 0:
         null = -allowed if falling else allowed
@@ -150,7 +151,7 @@ def _ask_difference(
     if p is None:
         reason = "the resamples were mostly undefined"
         return _Finding(_undecided(replace(check, reason=reason), defaults))
-    return _Finding(replace(check, p=p), open=True, deviation=deviation)
+    return _Finding(check, tested=True, beyond=True, loss_p=p, deviation=deviation)
 
 
 def _ask_value(
@@ -169,12 +170,12 @@ def _ask_value(
         n=int(score["n"]),
     )
     if excess <= 0:
-        return _Finding(replace(check, reason=f"{number(value)}, {_room(check)}"))
+        return _Finding(check, tested=True)
     p, deviation = _value_test(figure, bound, score, evidence)
     if p is None:
         reason = f"{number(value)}, which has no interval to doubt it by"
         return _Finding(replace(check, verdict=Verdict.REGRESSED, reason=reason))
-    return _Finding(replace(check, p=p), open=True, deviation=deviation)
+    return _Finding(check, tested=True, beyond=True, loss_p=p, deviation=deviation)
 
 
 def _value_test(
@@ -199,17 +200,18 @@ def _value_test(
     return p, None if stderr is None else stderr * float(np.sqrt(len(rows)))
 
 
-def _conclude(finding: _Finding, p: float, gain_p: float, defaults: Defaults) -> Check:
-    check = replace(finding.check, p_corrected=p)
-    if finding.open and p < defaults.alpha:
-        return replace(check, verdict=Verdict.REGRESSED, reason=_beyond(check))
-    if finding.open:
-        check = replace(check, n_needed=_needed(finding, p, defaults.alpha))
-        return _undecided(replace(check, reason=_beyond(check)), defaults)
+def _conclude(finding: _Finding, loss_p: float, gain_p: float, defaults: Defaults) -> Check:
+    """The verdict of a tested check, from its corrected p-values."""
+    if finding.beyond:
+        check = replace(finding.check, p=finding.loss_p, p_corrected=loss_p)
+        if loss_p < defaults.alpha:
+            return replace(check, verdict=Verdict.REGRESSED, reason=_measured(check))
+        needed = _needed(check, finding.deviation, defaults.alpha)
+        return _undecided(replace(check, reason=_measured(check), n_needed=needed), defaults)
     if gain_p < defaults.alpha:
-        reason = f"{number(check.difference, sign=True)}, p {p_value(gain_p)}"
-        return replace(check, verdict=Verdict.IMPROVED, reason=reason)
-    return replace(check, reason=f"{number(check.difference, sign=True)}, {_room(check)}")
+        check = replace(finding.check, p=finding.gain_p, p_corrected=gain_p)
+        return replace(check, verdict=Verdict.IMPROVED, reason=_measured(check))
+    return replace(finding.check, reason=f"{_measured(finding.check)}, {_room(finding.check)}")
 
 
 def _undecided(check: Check, defaults: Defaults) -> Check:
@@ -222,20 +224,22 @@ def _undecided(check: Check, defaults: Defaults) -> Check:
     )
 
 
-def _needed(finding: _Finding, p_corrected: float, alpha: float) -> int | None:
+def _needed(check: Check, deviation: float | None, alpha: float) -> int | None:
     """Samples that would show an excess as large as the observed one, at the corrected level."""
-    check = finding.check
-    if not finding.deviation or not check.excess or not check.p or check.n is None:
+    if not deviation or not check.excess or not check.p or not check.p_corrected or not check.n:
         return None
-    needed = sample_size(check.excess, finding.deviation, alpha * check.p / p_corrected)
+    needed = sample_size(check.excess, deviation, alpha * check.p / check.p_corrected)
     return None if needed is None else max(needed, check.n + 1)
 
 
-def _beyond(check: Check) -> str:
-    measured = check.value if check.difference is None else check.difference
-    interval = span(check.ci_low, check.ci_high)
-    shown = number(measured, sign=check.difference is not None)
-    return f"{shown}{f' {interval}' if interval else ''}, p {p_value(check.p_corrected)}"
+def _measured(check: Check) -> str:
+    """The difference, or else the value, with interval and p."""
+    paired = check.difference is not None
+    words = [number(check.difference if paired else check.value, sign=paired)]
+    if interval := span(check.ci_low, check.ci_high):
+        words.append(interval)
+    tested = "" if check.p_corrected is None else f", p {p_value(check.p_corrected)}"
+    return " ".join(words) + tested
 
 
 def _room(check: Check) -> str:

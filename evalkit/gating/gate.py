@@ -3,6 +3,8 @@
 import shlex
 from pathlib import Path
 
+import pandas as pd
+
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.gating.config import GateConfig, load_config
 from evalkit.gating.decide import Evidence, decide
@@ -55,13 +57,15 @@ def gate(
     manifest = _finished(opened, run)
     other, comparison, problem = _comparison(opened, manifest, settings, baseline, seed)
     checks: list[Check] = []
+    notes = list(comparison.notes) if comparison else []
     if not problem:
-        checks = _checks(opened, manifest, settings, comparison, seed)
+        checks, unjudged = _checks(opened, manifest, settings, comparison, seed)
+        notes += unjudged
     result = GateResult(
         run=manifest,
         baseline=other,
         checks=tuple(sorted(checks, key=lambda check: ORDER.index(check.verdict))),
-        notes=comparison.notes if comparison else (),
+        notes=tuple(notes),
         problem=problem,
         exit_code=NO_BASELINE if problem else _exit_code(checks),
         command=_command(manifest, other, config, opened),
@@ -107,22 +111,24 @@ def _comparison(
 
 def _checks(
     store: Store, run: Manifest, config: GateConfig, comparison: Comparison | None, seed: int
-) -> list[Check]:
+) -> tuple[list[Check], list[str]]:
     scores = {
         (row["task"], row["metric"], row["filter"]): row
         for _, row in store.scores([run.run_id]).fillna({"filter": "none"}).iterrows()
     }
     directions: Directions = {
-        figure: None if row["higher_is_better"] is None else bool(row["higher_is_better"])
+        figure: None if pd.isna(row["higher_is_better"]) else bool(row["higher_is_better"])
         for figure, row in scores.items()
     }
     expected = set(comparison.baseline.tasks) if comparison else set()
     shared = expected & set(run.tasks)
-    rules = config.rules
-    if rules is None:
-        rules, expected = default_rules(directions, shared), set()
+    rules = list(config.rules or ())
+    notes: list[str] = []
+    if config.rules is None:
+        (rules, notes), expected = default_rules(directions, shared), set()
     asked = questions(rules, run, directions, expected)
-    return decide(asked, Evidence(store, run.run_id, scores, comparison, seed), config.defaults)
+    evidence = Evidence(store, run.run_id, scores, comparison, seed)
+    return decide(asked, evidence, config.defaults), notes
 
 
 def _exit_code(checks: list[Check]) -> int:

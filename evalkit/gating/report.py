@@ -100,7 +100,8 @@ def junit(result: GateResult) -> bytes:
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text
 
 
 def annotate(result: GateResult) -> list[str]:
@@ -111,8 +112,11 @@ def annotate(result: GateResult) -> list[str]:
     """
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(markdown(result))
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(markdown(result))
+        except OSError as error:
+            raise UsageError(f"GITHUB_STEP_SUMMARY cannot be written: {error}.") from error
     if not summary and os.environ.get("GITHUB_ACTIONS") != "true":
         return []
     commands = [f"::error title=evalkit gate::{_command_text(result.problem)}"]

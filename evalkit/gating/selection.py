@@ -1,5 +1,6 @@
 """Which figures of a run each rule means."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -38,7 +39,7 @@ class Question:
 
 
 def questions(
-    rules: tuple[Rule, ...], run: Manifest, directions: Directions, expected: set[str]
+    rules: Sequence[Rule], run: Manifest, directions: Directions, expected: set[str]
 ) -> list[Question]:
     """Unfold rules into questions, one for each figure and limit.
 
@@ -68,13 +69,17 @@ def questions(
     return found
 
 
-def default_rules(directions: Directions, shared: set[str]) -> tuple[Rule, ...]:
-    """Each shared task's primary metric may not get worse."""
-    tasks = dict.fromkeys(task for task, _, _ in directions if task in shared)
-    none = {"amount": 0.0}
-    return tuple(
-        Rule.model_validate({"task": task, "max_drop": none, "max_rise": none}) for task in tasks
-    )
+def default_rules(directions: Directions, shared: set[str]) -> tuple[list[Rule], list[str]]:
+    """Rules by which no shared task's primary metric may get worse, and notes on those without."""
+    rules, notes = [], []
+    for task in dict.fromkeys(task for task, _, _ in directions if task in shared):
+        rule = Rule(task=task, max_drop=Margin(amount=0), max_rise=Margin(amount=0))
+        figure = _figure(rule, task, directions)
+        if figure and directions[figure] is None:
+            notes.append(f"{task}: neither direction of {figure[1]} is better; not judged.")
+        else:
+            rules.append(rule)
+    return rules, notes
 
 
 def _tasks(pattern: str, run: Manifest, present: set[str], expected: set[str]) -> list[str]:

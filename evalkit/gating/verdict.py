@@ -45,7 +45,8 @@ class Check:
         ci_high: Upper end of it.
         excess: How far beyond the limit, in the metric's unit; negative where within.
         n: Samples, or pairs.
-        p: Two-sided p-value of lying exactly at the limit; 1 where within it.
+        p: Two-sided p-value of lying exactly at the limit, or, where improved, of no difference;
+            None where the run keeps within the limit.
         p_corrected: The same, corrected for all checks.
         visible_effect: Smallest true difference so many pairs find with 80 % probability.
         n_needed: Samples that would tell, where inconclusive.
