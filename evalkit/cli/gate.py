@@ -1,12 +1,15 @@
 """`evalkit gate`: may this run pass?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, plain, print_table
 from evalkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from evalkit.gating import GateResult
 
 
 def register(app: typer.Typer) -> None:
@@ -42,9 +45,21 @@ def gate(
     if run is None:
         raise UsageError("Name the run to judge: 'evalkit gate RUN --baseline RUN', or --init.")
     from evalkit import gating
-    from evalkit.gating import report
 
     result = gating.gate(run, config, baseline=baseline, store=store, output=output)
+    print_verdict(result)
+    if output is not None:
+        print(f"reports: {output}/gate.md, gate.json, gate.xml")
+    if result.baseline and not result.problem:
+        names = f"{result.baseline.run_id} {result.run.run_id}"
+        print(f"next: evalkit compare {names} --store {store} --flips 20")
+    raise typer.Exit(result.exit_code)
+
+
+def print_verdict(result: "GateResult") -> None:
+    """Print a gate's table, its remarks and its verdict."""
+    from evalkit.gating import report
+
     if result.checks:
         print_table(report.HEADERS, report.console_rows(result))
         print()
@@ -53,12 +68,6 @@ def gate(
     for line in report.annotate(result):
         print(line)
     print(plain(result.headline))
-    if output is not None:
-        print(f"reports: {output}/gate.md, gate.json, gate.xml")
-    if result.baseline and not result.problem:
-        names = f"{result.baseline.run_id} {result.run.run_id}"
-        print(f"next: evalkit compare {names} --store {store} --flips 20")
-    raise typer.Exit(result.exit_code)
 
 
 def _write_template(path: Path) -> None:

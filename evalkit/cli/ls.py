@@ -1,5 +1,6 @@
 """`evalkit ls`: what there is, runs or tasks."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
@@ -36,13 +37,13 @@ def ls(
         _list_tasks(kind, pattern, everything)
 
 
-def print_leaderboard(store: str, pattern: str = "*") -> None:
-    """Print each task's primary metric for the newest runs side by side."""
+def print_leaderboard(store: str, pattern: str = "*", run_ids: Sequence[str] | None = None) -> None:
+    """Print each task's primary metric for some runs, the newest by default, side by side."""
     from evalkit.results import Store, leaderboard, overview
 
     found = overview(Store(store))
     names = [m for m in found.manifests.values() if fnmatchcase(m.name, pattern)]
-    newest = [manifest.run_id for manifest in names[:_MOST_RUNS]][::-1]
+    newest = run_ids or [manifest.run_id for manifest in names[:_MOST_RUNS]][::-1]
     if not newest:
         note(f"{store} holds no runs{'' if pattern == '*' else f' named {pattern}'}.")
         return

@@ -39,10 +39,10 @@ def fail(message: str, exit_code: int) -> NoReturn:
 
 
 def figure(value: float | None) -> str | None:
-    """A number for a table: four decimals, fewer where it is large; None stays None."""
+    """A number for a table: four decimals, or as many digits where it is large or tiny."""
     if value is None:
         return None
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.6g}"
+    return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.4g}"
 
 
 def interval(low: float | None, high: float | None) -> str | None:

@@ -28,6 +28,7 @@ class _Row:
     tokens: list[int] = field(default_factory=list)
     random: torch.Generator | None = None
     is_finite: bool = True
+    endless: bool = False
 
 
 class Generator:
@@ -68,12 +69,13 @@ class Generator:
                 yield [(row.index, self._response(row), row.is_finite) for row in batch]
 
     def time(self, prompt: list[int], decoding: Decoding) -> tuple[Response, bool]:
-        """Generate one text alone and time it.
+        """Generate one text of exactly `max_new_tokens` alone and time it.
 
-        `first_token_s` runs from the request to the first token, `total_s` to the last, both on the
+        Stop tokens and strings do not end it, so that every request does the same work. `first_token_s` runs from the request to the first token, `total_s` to the last, both on the
         monotonic clock with the device synchronised.
         """
         row = self._row(0, prompt, decoding)
+        row.endless = True
         clock = _Clock(self._loaded.device)
         self._decode([row], clock)
         response = self._response(row)
@@ -153,6 +155,8 @@ class Generator:
 
     def _finished(self, row: _Row) -> bool:
         """Whether the newest token ends the text; only its tail is decoded to find stop strings."""
+        if row.endless:
+            return False
         if row.tokens[-1] in self._loaded.stop_tokens:
             return True
         if not row.decoding.until:
