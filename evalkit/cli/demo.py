@@ -14,8 +14,8 @@ from evalkit.errors import EvaluationError, UsageError
 from evalkit.settings import RunSettings
 
 if TYPE_CHECKING:
-    from evalkit.training import Recipe
     from evalkit.runner import RunResult
+    from evalkit.training import Recipe
 
 GATE = """\
 # What the demo asks of a checkpoint; 'evalkit gate --init' writes a fuller example.

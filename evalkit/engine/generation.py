@@ -71,7 +71,8 @@ class Generator:
     def time(self, prompt: list[int], decoding: Decoding) -> tuple[Response, bool]:
         """Generate one text of exactly `max_new_tokens` alone and time it.
 
-        Stop tokens and strings do not end it, so that every request does the same work. `first_token_s` runs from the request to the first token, `total_s` to the last, both on the
+        Stop tokens and strings do not end it, so that every request does the same work.
+        `first_token_s` runs from the request to the first token, `total_s` to the last, both on the
         monotonic clock with the device synchronised.
         """
         row = self._row(0, prompt, decoding)
