@@ -6,11 +6,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 FLAGS = [
     "--no-sandbox",
@@ -48,23 +49,26 @@ def served(store: str | Path, **environment: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-c", "from evalkit.cli import main; main()", "dashboard"]
-    server = subprocess.Popen(
-        [*command, "--store", str(store), "--port", str(port)],
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield _ready(f"http://127.0.0.1:{port}", server)
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    with tempfile.TemporaryFile("w+") as said:
+        server = subprocess.Popen(
+            [*command, "--store", str(store), "--port", str(port)],
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+        try:
+            yield _ready(f"http://127.0.0.1:{port}", server, said)
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
 
 
-def _ready(url: str, server: subprocess.Popen[bytes]) -> str:
+def _ready(url: str, server: subprocess.Popen[bytes], said: IO[str]) -> str:
+    """The URL, once the server answers there."""
     for _ in range(300):
         if server.poll() is not None:
-            raise RuntimeError(f"the dashboard ended with code {server.returncode}")
+            said.seek(0)
+            raise RuntimeError(f"the dashboard ended with {server.returncode}: {said.read()}")
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/_stcore/health"):
             return url
         time.sleep(0.1)
