@@ -36,7 +36,13 @@ HOSTILE = [
     "line one\r\nline two\n::error::forged\n| a | b |\n|---|---|",
     "",
 ]
-LOWER_IS_BETTER = {"word_perplexity", "byte_perplexity", "bits_per_byte", "first_token_p50"}
+LOWER_IS_BETTER = {
+    "word_perplexity",
+    "byte_perplexity",
+    "bits_per_byte",
+    "first_token_p50",
+    "mean_s",
+}
 AGGREGATIONS = {
     "word_perplexity": "weighted_perplexity",
     "byte_perplexity": "weighted_perplexity",
@@ -224,14 +230,15 @@ def _stories(n: int, skill: float, streams: Streams) -> list[Row]:
 
 
 def _latency(n: int, skill: float, streams: Streams) -> list[Row]:
-    """A probe whose figure is no function of sums: a median of seconds."""
+    """Timings: a median of seconds, which is no function of sums, and their mean."""
+    times = [float(streams[1].lognormal(-4, 0.2)) for _ in range(n)]
     return [
         {
             "doc": {"prompt_tokens": 16, "repeat": i},
             "responses": ["and so on"],
-            "statistics": {"first_token_p50": (float(streams[1].lognormal(-4, 0.2)),)},
+            "statistics": {"first_token_p50": (seconds,), "mean_s": (seconds,)},
         }
-        for i in range(n)
+        for i, seconds in enumerate(times)
     ]
 
 
@@ -325,7 +332,7 @@ def _score(run_id: str, task: str, metric: str, rows: list[Row], num_fewshot: in
         "aggregation": aggregation,
         "higher_is_better": metric not in LOWER_IS_BETTER,
         "num_fewshot": num_fewshot,
-        "unit": "s" if aggregation == "custom" else "",
+        "unit": "seconds" if metric == "mean_s" else "",
     }
     if aggregation == "custom":
         return score | {"value": float(np.median(statistics))}

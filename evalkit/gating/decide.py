@@ -133,7 +133,7 @@ def _ask_difference(
         visible_effect=row.visible_effect,
     )
     if row.wins is None:
-        reason = "no paired samples, so nothing to test; give it a min or max"
+        reason = f"{row.note}; limit it with min or max"
         return _Finding(replace(check, verdict=Verdict.SKIPPED, reason=reason))
     if row.p is None or evidence.comparison is None:
         reason = f"{row.n} pairs are too few to test"

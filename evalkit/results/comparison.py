@@ -13,10 +13,15 @@ from evalkit.metrics.aggregation import AGGREGATIONS, Aggregation
 from evalkit.results.manifest import Manifest
 from evalkit.results.pairing import MetricPairs, TaskPairs, pair_task
 from evalkit.results.store import Store
-from evalkit.stats import PairedEstimate, compare_pairs, holm
+from evalkit.stats import DRAWS, PairedEstimate, compare_pairs, holm
 
 ALPHA = 0.05
 FIGURE = ["task", "metric", "filter"]
+# What the clock says belongs to the machine and its load as much as to the model, so the requests of
+# two runs are no pairs.
+_TIMED = ("seconds", "s", "ms", "tokens/s")
+# Enough permutations for the smallest p-value to survive correction over so many tests.
+_DRAWS_PER_TEST = 200
 # Batch size and order move a log-likelihood in its last digits; that is no win.
 _TIE = 1e-5
 
@@ -93,6 +98,8 @@ class Comparison:
         notes: Sentences on what could not be compared.
         store: Where both runs lie.
         pairs: Paired samples of each task.
+        aggregations: By task, metric and filter.
+        draws: Permutations and resamples of each test.
     """
 
     baseline: Manifest
@@ -102,6 +109,7 @@ class Comparison:
     store: Store = field(repr=False)
     pairs: Mapping[str, TaskPairs] = field(repr=False)
     aggregations: Mapping[tuple[str, str, str], str] = field(repr=False)
+    draws: int = DRAWS
 
     def metric_pairs(self, task: str, metric: str, filter_: str) -> MetricPairs | None:
         """Paired statistics of one metric; None where it has none."""
@@ -111,7 +119,7 @@ class Comparison:
         return self.pairs[task].metric(metric, filter_, AGGREGATIONS[name].size)
 
     def against(
-        self, task: str, metric: str, filter_: str, null: float, alpha: float = ALPHA, seed: int = 0
+        self, task: str, metric: str, filter_: str, null: float, seed: int = 0
     ) -> PairedEstimate | None:
         """Test a metric's difference against another null hypothesis than no difference."""
         found = self.metric_pairs(task, metric, filter_)
@@ -125,7 +133,7 @@ class Comparison:
             found.clusters,
             null=null,
             seed=seed,
-            alpha=alpha,
+            draws=self.draws,
         )
 
     def frame(self) -> pd.DataFrame:
@@ -177,12 +185,13 @@ def compare(
     notes += _one_sided(a, b)
     figures, missing = _common_figures(opened, a, b)
     figures = figures[figures["task"].isin(shared) & ~figures["task"].isin(obstacles)]
-    found = [_difference(row, pairs[row["task"]], seed) for _, row in figures.iterrows()]
+    draws = max(DRAWS, _DRAWS_PER_TEST * len(figures))
+    found = [_difference(row, pairs[row["task"]], seed, draws) for _, row in figures.iterrows()]
     names = {
         (row["task"], row["metric"], row["filter"]): row["aggregation"]
         for _, row in figures.iterrows()
     }
-    return Comparison(a, b, _corrected(found), (*notes, *missing), opened, pairs, names)
+    return Comparison(a, b, _corrected(found), (*notes, *missing), opened, pairs, names, draws)
 
 
 def _obstacle(task: str, why: str, a: Manifest, b: Manifest) -> str:
@@ -217,17 +226,19 @@ def _common_figures(store: Store, a: Manifest, b: Manifest) -> tuple[pd.DataFram
     return both, notes
 
 
-def _difference(row: pd.Series, pairs: TaskPairs, seed: int) -> Difference:
+def _difference(row: pd.Series, pairs: TaskPairs, seed: int, draws: int) -> Difference:
     """Difference of one figure from its merged scores and its task's pairs."""
     direction = None if pd.isna(row["higher_is_better"]) else bool(row["higher_is_better"])
     aggregation = AGGREGATIONS.get(row["aggregation"])
     unit = "" if pd.isna(row["unit"]) else str(row["unit"])
     common = {**{name: row[name] for name in FIGURE}, "higher_is_better": direction, "unit": unit}
+    if unit in _TIMED:
+        return _values_only(row, common, "a timing: the machine and its load are in it")
     if aggregation is None or row["aggregation"] != row["aggregation_baseline"]:
-        return _values_only(row, common)
+        return _values_only(row, common, "this metric cannot be paired sample by sample")
     found = pairs.metric(row["metric"], row["filter"], aggregation.size)
     spread = compare_pairs(
-        found.baseline, found.candidate, aggregation, found.clusters, seed=seed, alpha=ALPHA
+        found.baseline, found.candidate, aggregation, found.clusters, seed=seed, draws=draws
     )
     gains = sample_gains(found, aggregation, direction)
     wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
@@ -241,7 +252,7 @@ def _difference(row: pd.Series, pairs: TaskPairs, seed: int) -> Difference:
     )
 
 
-def _values_only(row: pd.Series, common: dict[str, Any]) -> Difference:
+def _values_only(row: pd.Series, common: dict[str, Any], why: str) -> Difference:
     a, b = (None if pd.isna(v) else float(v) for v in (row["value_baseline"], row["value"]))
     return Difference(
         **common,
@@ -249,7 +260,7 @@ def _values_only(row: pd.Series, common: dict[str, Any]) -> Difference:
         baseline=a,
         candidate=b,
         difference=None if a is None or b is None else b - a,
-        note="values only: this metric cannot be paired sample by sample",
+        note=f"values only: {why}",
     )
 
 

@@ -42,11 +42,14 @@ _WORD_JOINER = "\u2060"
 
 
 def number(value: float | None, sign: bool = False) -> str:
-    """Four decimals, fewer where the number is large; empty where undefined."""
+    """Four decimals, or so many digits where those would hide it; empty where undefined."""
     if value is None:
         return ""
     prefix = "+" if sign and value > 0 else ""
-    return prefix + (f"{value:.4f}" if abs(value) < 1000 else f"{value:.6g}")
+    size = abs(value)
+    if size == 0 or 0.01 <= size < 1000:
+        return f"{prefix}{size if size == 0 else value:.4f}"
+    return f"{prefix}{value:.3g}" if size < 0.01 else f"{prefix}{value:.6g}"
 
 
 def span(low: float | None, high: float | None) -> str:

@@ -73,6 +73,20 @@ def test_a_metric_that_is_no_sum_is_compared_by_value_only(store: Store) -> None
     assert "values only" in row.note
 
 
+def test_timings_are_compared_by_value_only(tmp_path) -> None:
+    """The clock measures the machine too, however well a mean of seconds could be paired."""
+    store = make_store(tmp_path, tasks=["latency"], n=20)
+    row = difference(compare("early", "late", store), "latency", "mean_s")
+    assert row.difference == pytest.approx(row.candidate - row.baseline)
+    assert (row.p, row.wins) == (None, None)
+    assert "a timing" in row.note
+
+
+def test_small_p_values_survive_the_correction_over_many_tests(store: Store) -> None:
+    comparison = compare("early", "late", store)
+    assert comparison.draws == max(10_000, 200 * len(comparison.differences))
+
+
 def test_a_run_against_itself_is_all_ties(store: Store) -> None:
     for row in compare("early", "early", store).differences:
         assert row.difference == 0

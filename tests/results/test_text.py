@@ -6,7 +6,7 @@ import re
 import pytest
 
 from evalkit.results import compare, flips
-from evalkit.results.text import comparison_markdown, cut, p_value, safe
+from evalkit.results.text import comparison_markdown, cut, number, p_value, safe
 from tests.stores import HOSTILE, make_store
 
 
@@ -30,6 +30,17 @@ def test_nobody_is_mentioned_and_no_page_linked() -> None:
 
 def test_long_texts_are_cut() -> None:
     assert len(cut("word " * 100)) == 160
+
+
+def test_small_numbers_keep_their_digits_and_zero_has_no_sign() -> None:
+    assert [number(x) for x in (0.5, 0.00163, 1.5e-5, -0.0, 12345.6)] == [
+        *("0.5000", "0.00163", "1.5e-05", "0.0000", "12345.6")
+    ]
+    assert (number(0.25, sign=True), number(-0.25, sign=True), number(None)) == (
+        "+0.2500",
+        "-0.2500",
+        "",
+    )
 
 
 def test_a_p_value_is_never_shown_as_zero() -> None:
