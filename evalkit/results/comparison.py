@@ -17,8 +17,8 @@ from evalkit.stats import DRAWS, PairedEstimate, compare_pairs, holm
 
 ALPHA = 0.05
 FIGURE = ["task", "metric", "filter"]
-# What the clock says belongs to the machine and its load as much as to the model, so the requests of
-# two runs are no pairs.
+# What the clock says belongs to the machine and its load as much as to the model; requests of two
+# runs are no pairs.
 _TIMED = ("seconds", "s", "ms", "tokens/s")
 # Enough permutations for the smallest p-value to survive correction over so many tests.
 _DRAWS_PER_TEST = 200
