@@ -159,6 +159,7 @@ class Score:
         n_clusters: Number of clusters where samples come in families.
         interval: Method the interval was made with.
         aggregation: How samples become the value.
+        note: What a reader has to know about the interval.
     """
 
     task: str
@@ -175,6 +176,7 @@ class Score:
     aggregation: str = "mean"
     family: str | None = None
     unit: str = ""
+    note: str | None = None
 
 
 def digest(value: Any) -> str:

@@ -125,5 +125,7 @@ def _print_result(result: "RunResult", store: str) -> None:
         ("Tasks", "Version", "Filter", "n-shot", "Metric", "", "Value", "Stderr", "95 % CI", "n"),
         rows,
     )
+    for remark in dict.fromkeys(score.note for score in result.scores if score.note):
+        note(f"note: {remark}")
     where = "" if store == DEFAULT_STORE else f" --store {store}"
     print(f"\nRun {manifest.run_id} is in {result.path}; next: evalkit ls runs{where}")

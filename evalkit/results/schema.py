@@ -29,6 +29,7 @@ SCORES = pa.schema(
         _field("higher_is_better", pa.bool_(), "direction; null where neither is better"),
         _field("num_fewshot", pa.int64(), "examples shown before each question"),
         _field("unit", pa.string(), "unit of the value; empty for ratios"),
+        _field("note", pa.string(), "what a reader has to know about the interval"),
     ],
     metadata=_VERSION,
 )

@@ -48,4 +48,5 @@ def _score(task: Task, metric: str, filter_name: str, samples: list[Sample], see
         higher_is_better=definition.higher_is_better,
         family=task.family,
         unit=definition.unit,
+        note=found.warning,
     )
