@@ -40,7 +40,7 @@ def intervals(rows: pd.DataFrame, order: list[str], unit: str = "") -> alt.Layer
     scale = alt.Scale(zero=False, nice=True)
     lines = base.mark_rule(strokeWidth=2).encode(
         x=alt.X("ci_low:Q", scale=scale, title=unit or None).axis(
-            tickCount=4, grid=True, labelFlush=True
+            tickCount=4, grid=True, labelFlush=True, format=".3~g"
         ),
         x2="ci_high:Q",
     )
@@ -66,7 +66,7 @@ def forest(rows: pd.DataFrame) -> alt.LayerChart:
     kinds = {"better": colours["best"], "worse": colours["worse"], "open": colours["other"]}
     shown = rows[["figure", "gain", "gain_low", "gain_high", "standing"]].copy()
     shown["figure"] = [visible(name) for name in shown["figure"]]
-    shown["standing"] = shown["standing"].replace("", "open")
+    shown["standing"] = shown["standing"].replace(["", "untested"], "open")
     base = alt.Chart(shown).encode(
         y=alt.Y("figure:N", sort=list(shown["figure"]), title=None).axis(
             labelLimit=230, labelFlush=False, ticks=False, domain=False
@@ -79,7 +79,7 @@ def forest(rows: pd.DataFrame) -> alt.LayerChart:
     )
     known = (rows["standing"] != "").all()
     title = "B worse ← 0 → B better" if known else "B lower ← 0 → B higher"
-    x = alt.X("gain_low:Q", title=title).axis(tickCount=5, labelFlush=True)
+    x = alt.X("gain_low:Q", title=title).axis(tickCount=5, labelFlush=True, format=".3~g")
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(
         color=colours["other"], strokeDash=[4, 3]
     )

@@ -5,14 +5,16 @@ from parts.text import digits_for
 
 from evalkit.results import Comparison, primary_metric
 
+SHARES = ("mean", "nanmean", "f1", "mcc")
+
 
 def differences(comparison: Comparison, *, every: bool) -> pd.DataFrame:
     """Rows of `Comparison.frame`, of each task's primary metric or of every one.
 
-    Added columns: figure (name, unique), standing ("better", "worse", "open", or "" where neither
-    direction is better), gain with gain_low and gain_high (positive where B is better), is_share
-    (whether both values are ratios) and digits (decimals that suit the row). The index is the
-    place in `comparison.differences`.
+    Added columns: figure (name, unique), standing ("better", "worse", "open", "untested", or "" where
+    neither direction is better), gain with gain_low and gain_high (positive where B is better), is_share
+    (whether it is a ratio, so that it can share an axis with others) and digits (decimals that suit
+    the row). The index is the place in `comparison.differences`.
     """
     rows = comparison.frame()
     numbers = [
@@ -34,7 +36,9 @@ def differences(comparison: Comparison, *, every: bool) -> pd.DataFrame:
     rows["gain_low"] = rows["ci_low"].where(~lower, -rows["ci_high"])
     rows["gain_high"] = rows["ci_high"].where(~lower, -rows["ci_low"])
     largest = rows[["baseline", "candidate"]].abs().max(axis=1)
-    rows["is_share"] = (largest <= 1) & (rows["unit"] == "")
+    keys = rows[["task", "metric", "filter"]].itertuples(index=False, name=None)
+    on_shares = [comparison.aggregations.get(key) in SHARES for key in keys]
+    rows["is_share"] = (largest <= 1) & (rows["unit"] == "") & pd.Series(on_shares, rows.index)
     rows["digits"] = [digits_for(value) for value in largest.fillna(0)]
     return rows if every else rows[_is_primary(rows)]
 
@@ -43,6 +47,8 @@ def _standing(comparison: Comparison, place: int) -> str:
     row = comparison.differences[place]
     if row.gain is None:
         return ""
+    if row.p_holm is None:
+        return "untested"
     if not row.significant():
         return "open"
     return "better" if row.gain > 0 else "worse"

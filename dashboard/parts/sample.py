@@ -59,8 +59,10 @@ def _choices(answers: list[tuple[str, Mapping[str, Any]]]) -> None:
             for log, choice in zip(logs, _items(sample["choices"]), strict=False)
         ] + [""] * (len(table) - len(logs))
         columns[column] = st.column_config.TextColumn(visible(name), width=150)
+    if not table["right"].any():
+        table = table.drop(columns="right")
     longest = max(len(choice) for choice in table["choice"])
-    st.caption("Choices with their log-likelihoods in nats; ◀ is the run's choice")
+    st.caption("Choices with their log-likelihoods in nats; ◀ marks the answer")
     st.dataframe(
         table,
         hide_index=True,

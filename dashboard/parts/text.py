@@ -1,5 +1,6 @@
 """Text that models and data wrote, made safe to show and still legible."""
 
+import math
 import re
 
 _HIDDEN = re.compile(
@@ -19,7 +20,9 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def digits_for(largest: float) -> int:
-    """Decimals that suit figures of this size."""
+    """Decimals that suit figures of this size: three for ratios, more for what is very small."""
+    if 0 < largest < 0.01:
+        return 2 - math.floor(math.log10(largest))
     return 3 if largest < 10 else 2 if largest < 1000 else 0
 
 

@@ -18,9 +18,16 @@ from evalkit.results import Comparison, Overview, figure_flips, manifest_differe
 PRIMARY = "primary"
 EVERY = "all"
 FLIPS = 10
+TALL = 30
 PER_LINE = 3
 COUNTED = {"better": "better", "worse": "worse", "open": "not told apart"}
-STANDINGS = {"better": "▲ B better", "worse": "▼ B worse", "open": "not told apart", "": ""}
+STANDINGS = {
+    "better": "▲ B better",
+    "worse": "▼ B worse",
+    "open": "not told apart",
+    "untested": "not tested",
+    "": "",
+}
 LEGEND = (
     "B − A over the samples both runs answered, with its 95 % interval. p is corrected (Holm) for "
     "all tests of the comparison; B is called better or worse where it is below 0.05. The smallest "
@@ -101,7 +108,7 @@ def _table(rows: pd.DataFrame) -> None:
     )
     text, count = st.column_config.TextColumn, st.column_config.NumberColumn
     config = {
-        "figure": text("Figure", pinned=True, width=180),
+        "figure": text("Figure", pinned=True, width=210),
         "standing": text("Finding", width=120),
         "difference": text("B − A", width=180),
         "a": text("A", width=70),
@@ -113,7 +120,14 @@ def _table(rows: pd.DataFrame) -> None:
         "visible": text("Smallest effect", width=105),
         "note": text("Note", width=260),
     }
-    st.dataframe(shown, hide_index=True, column_config=config, alt="Differences of two runs")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config=config,
+        height="content" if len(shown) <= TALL else "auto",
+        placeholder="–",
+        alt="Differences of two runs",
+    )
     st.caption(LEGEND)
 
 
@@ -132,16 +146,21 @@ def _flipped(comparison: Comparison, rows: pd.DataFrame) -> None:
             "doc": [flip.doc_id for flip in found],
             "outcome": ["▲ won" if flip.outcome == "won" else "▼ lost" for flip in found],
             "asked": [visible(flip.prompt[-200:].strip()) for flip in found],
+            "value_a": [f"{flip.baseline_value:.4g}" for flip in found],
+            "value_b": [f"{flip.candidate_value:.4g}" for flip in found],
             "target": [visible(flip.target) for flip in found],
             "a": [visible(flip.baseline_answer) for flip in found],
             "b": [visible(flip.candidate_answer) for flip in found],
         }
     )
+    table = table.drop(columns=[name for name in ("a", "b") if not table[name].any()])
     text = st.column_config.TextColumn
     config = {
         "doc": st.column_config.NumberColumn("No.", width=60, format="%d"),
         "outcome": text("Outcome", width=80),
-        "asked": text("End of the prompt", width=360),
+        "asked": text("End of the prompt", width=300),
+        "value_a": text("A", width=60),
+        "value_b": text("B", width=60),
         "target": text("Right answer", width=180),
         "a": text("Answer of A", width=180),
         "b": text("Answer of B", width=180),

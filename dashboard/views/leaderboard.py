@@ -55,7 +55,7 @@ def page() -> None:
     with sorting:
         runs = _sorted(runs[runs["run_id"].isin(board["run_id"])], board)
     _table(runs, board)
-    _charts(runs.head(CHART_ROWS), board)
+    _charts(runs, board)
 
 
 def _filtered(found: Overview) -> pd.DataFrame:
@@ -133,7 +133,9 @@ def _table(runs: pd.DataFrame, board: pd.DataFrame) -> None:
         "label": st.column_config.TextColumn("Run", pinned=True, width=150),
         "date": st.column_config.TextColumn("Date", width=95),
     }
-    columns |= {name: st.column_config.TextColumn(visible(name), width=165) for name in figures}
+    columns |= {
+        name: st.column_config.TextColumn(visible(name), width=_width(name)) for name in figures
+    }
     styled = wide.fillna("").style.map(_shade, subset=figures)
     picked = st.dataframe(
         styled,
@@ -149,6 +151,11 @@ def _table(runs: pd.DataFrame, board: pd.DataFrame) -> None:
     _onward(shown.iloc[picked.selection.rows].sort_index()["run_id"].tolist())
     st.caption(LEGEND)
     _exports(runs, board)
+
+
+def _width(heading: str) -> int:
+    """Pixels that show a heading in full, or a cell where that is wider."""
+    return max(165, 30 + 7 * min(len(heading), 45))
 
 
 def _onward(chosen: list[str]) -> None:
@@ -208,12 +215,13 @@ def _exports(runs: pd.DataFrame, board: pd.DataFrame) -> None:
 
 
 def _charts(runs: pd.DataFrame, board: pd.DataFrame) -> None:
-    order = [visible(name) for name in runs["label"]]
-    rows = runs[["run_id", "label"]].merge(board, on="run_id")
+    shown = runs.head(CHART_ROWS)
+    order = [visible(name) for name in shown["label"]]
+    rows = shown[["run_id", "label"]].merge(board, on="run_id")
     rows["label"] = [visible(name) for name in rows["label"]]
     figures = list(dict.fromkeys(rows["figure"]))
     st.subheader("Intervals")
-    if len(order) == CHART_ROWS or len(figures) > CHARTS:
+    if len(shown) < len(runs) or len(figures) > CHARTS:
         st.caption(f"The first {CHART_ROWS} runs and {CHARTS} tasks of the table.")
     for start in range(0, min(len(figures), CHARTS), PER_LINE):
         line = figures[start : start + PER_LINE]

@@ -17,6 +17,10 @@ FLIPS = ["flipped", "won", "lost"]
 ORDERS = ["document", "worst first", "best first"]
 CHANGE = "largest change"
 FLIP_MEANING = "▲ won: only the run beside it is right. ▼ lost: only the run is."
+NORMALISED = (
+    "The answer shown is the choice with the highest log-likelihood; acc_norm divides each by the "
+    "length of the choice first, so it may take another."
+)
 FLIP_SIGNS = {"won": "▲ won", "lost": "▼ lost", "": ""}
 
 
@@ -121,7 +125,7 @@ def _one_page(rows: pd.DataFrame) -> pd.DataFrame:
     if pages == 1:
         return rows
     number_ = st.number_input(
-        f"Page, of {pages}", 1, pages, key="page", bind="query-params", width=160
+        f"Page (of {pages})", 1, pages, key="page", bind="query-params", width=160
     )
     return rows.iloc[(number_ - 1) * PER_PAGE : number_ * PER_PAGE]
 
@@ -143,10 +147,14 @@ def _table(rows: pd.DataFrame, score: pd.Series, other: pd.Series | None) -> Non
     if other is not None:
         both = rows[["other_right", "other_value"]].to_numpy()
         table.insert(2, "beside", [_result(*row, digits) for row in both])
-        table.insert(3, "flip", [FLIP_SIGNS[flip] for flip in rows["flip"]])
+        if rows["right"].notna().any():
+            table.insert(3, "flip", [FLIP_SIGNS[flip] for flip in rows["flip"]])
         table.insert(table.columns.get_loc("answer") + 1, "other", _other_answers(rows, other))
     if rows["category"].notna().any():
         table["category"] = [visible(name) for name in rows["category"].fillna("")]
+    table = table.drop(
+        columns=[name for name in ("answer", "other") if name in table and not table[name].any()]
+    )
     config = {
         "doc": st.column_config.NumberColumn("No.", width=60, format="%d"),
         "result": st.column_config.TextColumn("Result", width=75),
@@ -168,8 +176,10 @@ def _table(rows: pd.DataFrame, score: pd.Series, other: pd.Series | None) -> Non
         alt="Samples",
         key=f"rows:{score['run_id']}:{score['figure']}:{ids[0]}",
     )
-    if other is not None and rows["right"].notna().any():
+    if "flip" in table:
         st.caption(FLIP_MEANING)
+    if score["metric"] == "acc_norm":
+        st.caption(NORMALISED)
     if picked.selection.rows:
         st.query_params["doc"] = str(ids[picked.selection.rows[0]])
 

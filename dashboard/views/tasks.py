@@ -10,6 +10,7 @@ from parts.text import visible
 
 from evalkit.results import first_sample, task_overview
 
+TALL = 30
 COLUMNS = {
     "task": ("Task", 170),
     "family": ("Family", 140),
@@ -62,7 +63,13 @@ def _table(tasks: pd.DataFrame) -> None:
         )
         for name, (title, width) in COLUMNS.items()
     }
-    st.dataframe(table, hide_index=True, column_config=config, alt="Tasks of the store")
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config=config,
+        height="content" if len(table) <= TALL else "auto",
+        alt="Tasks of the store",
+    )
     if tasks["task"].duplicated().any():
         st.caption(
             "A task that stands on several lines was run with other documents, another definition "

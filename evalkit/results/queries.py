@@ -184,7 +184,7 @@ def _marks(rows: pd.DataFrame) -> list[str]:
     """Marks of one figure's comparable rows; none where there is nothing to be better than."""
     direction = rows["higher_is_better"].dropna()
     value, low, high = rows[["value", "ci_low", "ci_high"]].to_numpy(dtype=float).T
-    if direction.empty or np.isfinite(value).sum() < 2:
+    if direction.empty or len(np.unique(value[np.isfinite(value)])) < 2:
         return [""] * len(rows)
     if not direction.iloc[0]:
         value, low, high = -value, -high, -low

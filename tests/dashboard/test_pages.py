@@ -263,3 +263,11 @@ def test_a_token_is_asked_for_where_one_is_set(open_page, store, monkeypatch):
 def test_no_page_needs_torch():
     code = "import sys, parts.data, parts.sample, parts.charts; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=bundled("dashboard"), check=True)
+
+
+def test_a_figure_that_cannot_be_paired_is_not_called_a_tie(open_page, tmp_path):
+    make_store(tmp_path, tasks=["facts", "latency"], n=10)
+    table = open_page("compare", tmp_path).dataframe[0].value.set_index("figure")
+    latency = table.loc["latency · first_token_p50"]
+    assert latency["standing"] == "not tested"
+    assert latency["p"] == "–"

@@ -42,7 +42,8 @@ def test_numbers(parts):
     text = parts["text"]
     assert text.number(0.12345) == "0.123"
     assert text.number(None) == text.number(float("nan")) == "–"
-    assert [text.digits_for(x) for x in (0.5, 9.9, 70.7, 4000.0)] == [3, 3, 2, 0]
+    assert [text.digits_for(x) for x in (0, 0.5, 9.9, 70.7, 4000.0)] == [3, 3, 3, 2, 0]
+    assert text.number(0.00157, text.digits_for(0.0016)) == "0.00157"
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula(parts):

@@ -123,8 +123,9 @@ def test_nothing_is_marked_without_a_direction_or_a_rival():
     assert set(leaderboard(frame([1.0, np.nan]))["mark"]) == {""}
 
 
-def test_equal_values_are_both_best():
-    assert list(leaderboard(frame([0.5, 0.5]))["mark"]) == ["best", "best"]
+def test_equal_values_are_both_best_unless_all_are_equal():
+    assert list(leaderboard(frame([0.5, 0.5, 0.3]))["mark"]) == ["best", "best", ""]
+    assert list(leaderboard(frame([0.0, 0.0]))["mark"]) == ["", ""]
 
 
 def test_a_value_without_an_interval_is_best_but_never_tied():
