@@ -11,10 +11,10 @@ SHARES = ("mean", "nanmean", "f1", "mcc")
 def differences(comparison: Comparison, *, every: bool) -> pd.DataFrame:
     """Rows of `Comparison.frame`, of each task's primary metric or of every one.
 
-    Added columns: figure (name, unique), standing ("better", "worse", "open", "untested", or "" where
-    neither direction is better), gain with gain_low and gain_high (positive where B is better), is_share
-    (whether it is a ratio, so that it can share an axis with others) and digits (decimals that suit
-    the row). The index is the place in `comparison.differences`.
+    Added columns: figure (name, unique), standing ("better", "worse", "open", "untested", or ""
+    where neither direction is better), gain with gain_low and gain_high (positive where B is
+    better), is_share (whether it is a ratio, so that it can share an axis with others) and digits
+    (decimals that suit the row). The index is the place in `comparison.differences`.
     """
     rows = comparison.frame()
     numbers = [
