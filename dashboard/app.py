@@ -18,8 +18,8 @@ PAGES = [
 ]
 
 st.set_page_config(page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
-admit()
 chosen = st.navigation(PAGES, position="top")
+admit()  # after the navigation, which would otherwise forget the page that the link names
 try:
     chosen.run()
 except EvalkitError as error:
