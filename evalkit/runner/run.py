@@ -14,8 +14,8 @@ from evalkit.runner.environment import environment
 from evalkit.runner.plan import Plan, make_plan
 from evalkit.runner.respond import respond
 from evalkit.runner.score import score_task
-from evalkit.settings import RunSettings
 from evalkit.runner.tables import samples_table, scores_table, timings_table
+from evalkit.settings import RunSettings
 from evalkit.types import Sample, Score
 
 _JSON_FIELDS = (
