@@ -4,6 +4,7 @@ from evalkit.stats.bootstrap import DRAWS
 from evalkit.stats.corrections import benjamini_hochberg, holm
 from evalkit.stats.estimate import Estimate, estimate
 from evalkit.stats.intervals import t_interval, tango_interval, wilson_interval
+from evalkit.stats.macro import MacroAverage, macro_average
 from evalkit.stats.one_sample import value_p
 from evalkit.stats.paired import PairedEstimate, compare_pairs
 from evalkit.stats.power import minimal_detectable_effect, sample_size
@@ -15,16 +16,24 @@ from evalkit.stats.significance import (
     t_p,
     tango_p,
 )
+from evalkit.stats.trend import Trend, trend
+from evalkit.stats.unpaired import ScoreSummary, UnpairedEstimate, compare_scores
 
 __all__ = [
     "DRAWS",
     "Estimate",
+    "MacroAverage",
     "PairedEstimate",
+    "ScoreSummary",
+    "Trend",
+    "UnpairedEstimate",
     "benjamini_hochberg",
     "binomial_p",
     "compare_pairs",
+    "compare_scores",
     "estimate",
     "holm",
+    "macro_average",
     "mcnemar_p",
     "minimal_detectable_effect",
     "randomization_p",
@@ -34,6 +43,7 @@ __all__ = [
     "t_p",
     "tango_interval",
     "tango_p",
+    "trend",
     "value_p",
     "wilson_interval",
 ]

@@ -1,7 +1,10 @@
 """Resampling of whole units, vectorised over draws."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -38,26 +41,49 @@ def resampled_sums(units: Array, seed: int, draws: int = DRAWS) -> Array:
     return sums
 
 
-def percentile_interval(values: Array, confidence: float = 0.95) -> tuple[float, float] | None:
+def percentile_interval(
+    values: Array, units: int, confidence: float = 0.95
+) -> tuple[float, float] | None:
     """Central interval of bootstrap values; None where half of the draws or more are undefined.
 
-    Source: Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13.
+    The percentiles are moved outwards, as far as t lies from z and the divisor n - 1 from n: the
+    plain ones are too close on few units.
+
+    Args:
+        values: One a draw.
+        units: Units that were drawn from.
+        confidence: Share of such intervals that should hold the true value.
+
+    Source: Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13; expanded as
+    by Hesterberg 2015, "What teachers should know about the bootstrap", section 3.6.
     """
     finite = values[np.isfinite(values)]
     if 2 * len(finite) <= len(values):
         return None
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(finite, [tail, 1 - tail])
+    reach = _stretch(units) * float(special.stdtrit(units - 1, (1 + confidence) / 2))
+    low, high = np.quantile(finite, special.ndtr([-reach, reach]))
     return float(low), float(high)
 
 
-def bootstrap_p(values: Array, observed: float, null: float) -> float:
-    """Two-sided p-value of `null`: bootstrap values, centred on it, as far off as the observed one.
+def bootstrap_p(values: Array, null: float, units: int) -> float:
+    """Two-sided p-value of `null`: the level at which `percentile_interval` just reaches it.
 
-    Undefined values count as far off; the observed value counts as one of the draws.
+    Undefined values speak for the null; so does one draw more than there were.
 
-    Source: Efron and Tibshirani 1993, chapter 16; for translation Koehn 2004.
+    Args:
+        values: One a draw.
+        null: Value under the null hypothesis.
+        units: Units that were drawn from.
     """
-    bar = abs(observed - null) * (1 - 1e-9)
-    near = int((np.abs(values - observed) < bar).sum())
-    return (len(values) - near + 1) / (len(values) + 1)
+    finite = values[np.isfinite(values)]
+    below = float((finite < null).sum()) + float((finite == null).sum()) / 2
+    rest = len(finite) - below
+    tail = (min(below, rest) + len(values) - len(finite) + 1) / (len(values) + 1)
+    if tail >= 0.5:
+        return 1.0
+    distance = float(special.ndtri(tail)) / _stretch(units)
+    return 2 * float(special.stdtr(units - 1, distance))
+
+
+def _stretch(units: int) -> float:
+    return math.sqrt(units / (units - 1))

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from evalkit.metrics.aggregation import AGGREGATIONS, Aggregation
 from evalkit.stats.bootstrap import DRAWS, percentile_interval, resampled_sums
-from evalkit.stats.intervals import mean_stderr, t_interval, wilson_interval
+from evalkit.stats.intervals import effective_size, mean_stderr, t_interval, wilson_interval
 from evalkit.stats.units import Array, Codes, cluster_codes, matrix, unit_sums
 
 FEW_CLUSTERS = 40
@@ -51,8 +51,8 @@ def estimate(
     """Value and interval of a metric from its samples' statistics.
 
     Proportions get Wilson's interval, other means Student's t; where samples come in clusters both
-    get cluster-robust errors and t on C - 1 degrees of freedom. Corpus metrics resample documents,
-    or whole clusters, and take percentiles.
+    get cluster-robust errors and t on C - 1 degrees of freedom, proportions by way of the effective
+    number of samples. Corpus metrics resample documents, or whole clusters, and take percentiles.
 
     Args:
         statistics: Shape (n, k), or (n,) where k is 1; k as the aggregation's `size`.
@@ -98,9 +98,10 @@ def _of_mean(values: Array, codes: Codes | None, units: int, confidence: float) 
     stderr, mean, n = mean_stderr(values, codes), float(values.mean()), len(values)
     if codes is None and is_binary(values):
         return stderr, wilson_interval(float(values.sum()), n, confidence), "wilson"
-    if codes is not None and stderr == 0 and is_binary(values):
-        # All alike: t would give an interval without width. Count each cluster as one sample.
-        return stderr, wilson_interval(mean * units, units, confidence), "cluster wilson"
+    if codes is not None and is_binary(values):
+        size = effective_size(values, codes)
+        interval = wilson_interval(mean * size, size, confidence, units - 1)
+        return stderr, interval, "cluster wilson"
     method = "t" if codes is None else "cluster t"
     return stderr, t_interval(mean, stderr, units - 1, confidence), method
 
@@ -116,7 +117,7 @@ def _of_corpus(
     sums, sizes = unit_sums(rows, codes)
     drawn = resampled_sums(np.column_stack([sums, sizes]), seed, draws)
     values = aggregation.value(drawn[:, :-1], drawn[:, -1])
-    interval = percentile_interval(values, confidence)
+    interval = percentile_interval(values, len(sums), confidence)
     method = "bootstrap" if codes is None else "cluster bootstrap"
     if interval is None:
         return None, None, method

@@ -32,7 +32,7 @@ def mean_stderr(values: Array, codes: Codes | None = None) -> float:
     return math.sqrt(units / (units - 1) * float((residuals**2).sum())) / len(values)
 
 
-def t_interval(mean: float, stderr: float, freedom: int, confidence: float = 0.95) -> Interval:
+def t_interval(mean: float, stderr: float, freedom: float, confidence: float = 0.95) -> Interval:
     """Student's t interval around a mean with so many degrees of freedom.
 
     Source: Student 1908, "The probable error of a mean".
@@ -41,12 +41,22 @@ def t_interval(mean: float, stderr: float, freedom: int, confidence: float = 0.9
     return mean - reach, mean + reach
 
 
-def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> Interval:
+def wilson_interval(
+    successes: float, n: float, confidence: float = 0.95, freedom: int | None = None
+) -> Interval:
     """Score interval of a proportion; honest also near 0 and 1.
 
-    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    Args:
+        successes: How many of `n`.
+        n: Samples; the effective number (`effective_size`) where they come in clusters.
+        confidence: Share of such intervals that should hold the true value.
+        freedom: Degrees of freedom of the variance, where that was estimated from clusters.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference";
+    with clusters Dean and Pagano 2015, "Evaluating confidence interval methods for binomial
+    proportions in clustered surveys".
     """
-    z = float(special.ndtri((1 + confidence) / 2))
+    z = _quantile(confidence, freedom)
     share = successes / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -54,7 +64,19 @@ def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> Int
     return min(max(0.0, centre - reach), share), max(min(1.0, centre + reach), share)
 
 
-def tango_z(wins: int, losses: int, n: int, null: float) -> float:
+def effective_size(values: Array, codes: Codes) -> float:
+    """As many independent samples as a clustered mean is worth: between clusters and samples.
+
+    Source: Kish 1965, "Survey sampling", the design effect.
+    """
+    n, clusters = len(values), int(codes.max()) + 1
+    alone, robust = float(values.std()) / math.sqrt(n), mean_stderr(values, codes)
+    if robust == 0:
+        return float(clusters)
+    return float(min(max(n * (alone / robust) ** 2, clusters), n))
+
+
+def tango_z(wins: float, losses: float, n: float, null: float) -> float:
     """Score statistic of a paired difference of proportions, (wins - losses) / n, against `null`.
 
     At `null` 0 its square is McNemar's statistic.
@@ -73,12 +95,21 @@ def tango_z(wins: int, losses: int, n: int, null: float) -> float:
     return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)
 
 
-def tango_interval(wins: int, losses: int, n: int, confidence: float = 0.95) -> Interval:
+def tango_interval(
+    wins: float, losses: float, n: float, confidence: float = 0.95, freedom: int | None = None
+) -> Interval:
     """Score interval of a paired difference of proportions; honest also with no discordant pair.
+
+    Args:
+        wins: Pairs in which the difference is 1.
+        losses: Pairs in which it is -1.
+        n: All pairs; the three scaled to an effective size where samples come in clusters.
+        confidence: Share of such intervals that should hold the true value.
+        freedom: Degrees of freedom of the variance, where that was estimated from clusters.
 
     Source: Tango 1998; recommended by Fagerland, Lydersen and Laake 2014.
     """
-    z = float(special.ndtri((1 + confidence) / 2))
+    z = _quantile(confidence, freedom)
     difference = (wins - losses) / n
     low, high = -1.0, 1.0
     if difference > -1:
@@ -86,3 +117,8 @@ def tango_interval(wins: int, losses: int, n: int, confidence: float = 0.95) -> 
     if difference < 1:
         high = brentq(lambda d: tango_z(wins, losses, n, d) + z, difference, 1 - 1e-12)
     return float(low), float(high)
+
+
+def _quantile(confidence: float, freedom: int | None) -> float:
+    level = (1 + confidence) / 2
+    return float(special.ndtri(level) if freedom is None else special.stdtrit(freedom, level))

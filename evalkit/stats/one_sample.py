@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from evalkit.metrics.aggregation import AGGREGATIONS
 from evalkit.stats.bootstrap import DRAWS, bootstrap_p, resampled_sums
 from evalkit.stats.estimate import is_binary
-from evalkit.stats.intervals import mean_stderr
-from evalkit.stats.significance import binomial_p, t_p
+from evalkit.stats.intervals import effective_size, mean_stderr
+from evalkit.stats.significance import binomial_p, score_p, t_p
 from evalkit.stats.units import cluster_codes, matrix, unit_sums
 
 
@@ -24,9 +24,9 @@ def value_p(
 ) -> float | None:
     """Two-sided p-value of a metric's true value being `null`.
 
-    Proportions get the exact binomial test, other means Student's t (on C - 1 degrees of freedom
-    with cluster-robust errors where samples come in clusters), corpus metrics a bootstrap of whole
-    units centred on `null`.
+    Proportions get the exact binomial test (the score test on the effective number of samples where
+    those come in clusters), other means Student's t (cluster-robust, on C - 1 degrees of freedom),
+    corpus metrics a bootstrap of whole units.
 
     Args:
         statistics: Shape (n, k), or (n,) where k is 1.
@@ -50,8 +50,10 @@ def value_p(
     if not how.is_mean:
         sums, sizes = unit_sums(rows, codes)
         drawn = resampled_sums(np.column_stack([sums, sizes]), seed, draws)
-        return bootstrap_p(how.value(drawn[:, :-1], drawn[:, -1]), value, null)
+        return bootstrap_p(how.value(drawn[:, :-1], drawn[:, -1]), null, units)
     values = rows[:, 0]
     if codes is None and is_binary(values):
         return binomial_p(int(values.sum()), n, null)
+    if codes is not None and is_binary(values):
+        return score_p(value, effective_size(values, codes), null, units - 1)
     return t_p(value - null, mean_stderr(values, codes), units - 1)

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from evalkit.metrics.aggregation import AGGREGATIONS, Aggregation
 from evalkit.stats.bootstrap import DRAWS, bootstrap_p, percentile_interval, resampled_sums
 from evalkit.stats.estimate import is_binary
-from evalkit.stats.intervals import mean_stderr, t_interval, tango_interval
+from evalkit.stats.intervals import effective_size, mean_stderr, t_interval, tango_interval
 from evalkit.stats.power import ALPHA, minimal_detectable_effect
-from evalkit.stats.significance import mcnemar_p, randomization_p, sign_flip_p, tango_p
+from evalkit.stats.significance import mcnemar_p, randomization_p, sign_flip_p, t_p, tango_p
 from evalkit.stats.units import Array, Codes, cluster_codes, matrix, unit_sums
 
 
@@ -60,9 +60,10 @@ def compare_pairs(
     """Compare two runs sample by sample.
 
     Binary metrics get the exact McNemar test (Tango's score test where `null` is not 0) and Tango's
-    interval; other means the sign-flip test and a t interval; corpus metrics approximate
-    randomization and a paired bootstrap. Where samples come in clusters, whole clusters are
-    flipped, swapped and resampled, and t has C - 1 degrees of freedom.
+    interval; other means the sign-flip test (t where `null` is not 0) and a t interval; corpus
+    metrics approximate randomization and a paired bootstrap. Where samples come in clusters, whole
+    clusters are flipped, swapped and resampled, t has C - 1 degrees of freedom, and Tango's methods
+    work on the effective number of pairs.
 
     Args:
         baseline: Statistics of the baseline's samples, shape (n, k), or (n,) where k is 1.
@@ -93,7 +94,7 @@ def compare_pairs(
     pairs = _Pairs(a, b, aggregation, codes, difference, null, seed, draws, alpha)
     if not aggregation.is_mean:
         spread = _compare_corpus(pairs)
-    elif codes is None and is_binary(a[:, 0]) and is_binary(b[:, 0]):
+    elif is_binary(a[:, 0]) and is_binary(b[:, 0]):
         spread = _compare_binary(pairs)
     else:
         spread = _compare_means(pairs)
@@ -136,6 +137,8 @@ class _Spread:
 
 
 def _compare_binary(pairs: _Pairs) -> _Spread:
+    if pairs.codes is not None:
+        return _compare_binary_clusters(pairs, pairs.codes)
     differences = pairs.b[:, 0] - pairs.a[:, 0]
     n, wins, losses = len(differences), int((differences > 0).sum()), int((differences < 0).sum())
     stderr = mean_stderr(differences)
@@ -150,17 +153,40 @@ def _compare_binary(pairs: _Pairs) -> _Spread:
     return _Spread(stderr, interval, p, test, visible if visible <= 1 else None)
 
 
+def _compare_binary_clusters(pairs: _Pairs, codes: Codes) -> _Spread:
+    differences = pairs.b[:, 0] - pairs.a[:, 0]
+    stderr, freedom = mean_stderr(differences, codes), int(codes.max())
+    size = effective_size(differences, codes)
+    wins, losses = (size * float((sign * differences > 0).mean()) for sign in (1, -1))
+    if pairs.null == 0:
+        p = sign_flip_p(differences, codes.tolist(), seed=pairs.seed, draws=pairs.draws)
+    else:
+        p = tango_p(wins, losses, size, pairs.null, freedom)
+    return _Spread(
+        stderr,
+        tango_interval(wins, losses, size, 1 - pairs.alpha, freedom),
+        p,
+        "cluster sign-flip" if pairs.null == 0 else "cluster tango",
+        minimal_detectable_effect(stderr, pairs.alpha) if stderr > 0 else None,
+    )
+
+
 def _compare_means(pairs: _Pairs) -> _Spread:
     differences = pairs.b[:, 0] - pairs.a[:, 0]
     stderr = mean_stderr(differences, pairs.codes)
     units = len(differences) if pairs.codes is None else int(pairs.codes.max()) + 1
     clusters = None if pairs.codes is None else pairs.codes.tolist()
-    p = sign_flip_p(differences - pairs.null, clusters, seed=pairs.seed, draws=pairs.draws)
+    if pairs.null == 0:
+        p = sign_flip_p(differences, clusters, seed=pairs.seed, draws=pairs.draws)
+    else:
+        # Swapping the runs is a symmetry only where they are equal; off 0 nothing can be flipped.
+        p = t_p(pairs.difference - pairs.null, stderr, units - 1)
+    test = "sign-flip" if pairs.null == 0 else "t"
     return _Spread(
         stderr,
         t_interval(pairs.difference, stderr, units - 1, 1 - pairs.alpha),
         p,
-        "sign-flip" if clusters is None else "cluster sign-flip",
+        test if clusters is None else f"cluster {test}",
         minimal_detectable_effect(stderr, pairs.alpha) if stderr > 0 else None,
     )
 
@@ -174,7 +200,7 @@ def _compare_corpus(pairs: _Pairs) -> _Spread:
     drawn = resampled_sums(np.column_stack([a, b, sizes]), pairs.seed, pairs.draws)
     k = a.shape[1]
     values = value(drawn[:, k : 2 * k], drawn[:, -1]) - value(drawn[:, :k], drawn[:, -1])
-    interval = percentile_interval(values, 1 - pairs.alpha)
+    interval = percentile_interval(values, len(a), 1 - pairs.alpha)
     if interval is None:
         return _Spread(None, None, p if pairs.null == 0 else None, f"{prefix}randomization", None)
     finite = values[np.isfinite(values)]
@@ -183,7 +209,7 @@ def _compare_corpus(pairs: _Pairs) -> _Spread:
     if pairs.null != 0:
         # A difference cannot be surer to lie beyond a margin than to lie beyond 0; the bound keeps
         # the bootstrap, too sure of itself on few documents, in check.
-        p = max(p, bootstrap_p(values, pairs.difference, pairs.null))
+        p = max(p, bootstrap_p(values, pairs.null, len(a)))
         test = f"{prefix}paired bootstrap"
     visible = minimal_detectable_effect(stderr, pairs.alpha) if stderr > 0 else None
     return _Spread(stderr, interval, p, test, visible)

@@ -1,5 +1,6 @@
 """Two-sided tests; no p-value is ever 0."""
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import numpy as np
@@ -41,9 +42,21 @@ def t_p(distance: float, stderr: float, freedom: int) -> float:
     return _positive(2 * float(special.stdtr(freedom, -abs(distance) / stderr)))
 
 
-def tango_p(wins: int, losses: int, n: int, null: float) -> float:
-    """Score test of a paired difference of proportions against `null`; source: Tango 1998."""
-    return _positive(2 * float(special.ndtr(-abs(tango_z(wins, losses, n, null)))))
+def score_p(share: float, n: float, null: float, freedom: int) -> float:
+    """Score test of a proportion over an effective number of samples; inverts Wilson's interval."""
+    variance = null * (1 - null) / n
+    if variance <= 0:
+        return 1.0 if share == null else _positive(0.0)
+    return _positive(2 * float(special.stdtr(freedom, -abs(share - null) / math.sqrt(variance))))
+
+
+def tango_p(wins: float, losses: float, n: float, null: float, freedom: int | None = None) -> float:
+    """Score test of a paired difference of proportions against `null`; see `tango_interval`.
+
+    Source: Tango 1998.
+    """
+    z = -abs(tango_z(wins, losses, n, null))
+    return _positive(2 * float(special.ndtr(z) if freedom is None else special.stdtr(freedom, z)))
 
 
 def sign_flip_p(

@@ -46,9 +46,15 @@ def test_clusters_get_robust_errors_as_in_statsmodels(binary: bool) -> None:
     model = sm.OLS(values, np.ones(90)).fit(
         cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True
     )
-    assert (found.method, found.n_clusters) == ("cluster t", 12)
+    assert (found.method, found.n_clusters) == ("cluster wilson" if binary else "cluster t", 12)
     assert found.stderr == pytest.approx(model.bse[0])
-    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(model.conf_int()[0]))
+    ends = tuple(model.conf_int()[0])
+    if binary:
+        # Wilson's equation on the effective size, with t for z.
+        share = values.mean()
+        size, t = share * (1 - share) / model.bse[0] ** 2, stats.t.ppf(0.975, 11)
+        ends = proportion_confint(share * size, size, alpha=2 * stats.norm.sf(t), method="wilson")
+    assert (found.ci_low, found.ci_high) == pytest.approx(ends)
     assert "12 clusters" in found.warning
 
 
@@ -61,7 +67,9 @@ def test_samples_without_a_family_stand_alone() -> None:
 
 def test_clusters_that_agree_still_get_an_interval_with_width() -> None:
     found = estimate(np.ones(40), "mean", [i // 10 for i in range(40)])
-    assert (found.ci_low, found.ci_high) == pytest.approx(proportion_confint(4, 4, method="wilson"))
+    t = stats.t.ppf(0.975, 3)
+    expected = proportion_confint(4, 4, alpha=2 * stats.norm.sf(t), method="wilson")
+    assert (found.ci_low, found.ci_high) == pytest.approx(expected)
 
 
 def test_bootstrap_agrees_with_scipy() -> None:
@@ -151,7 +159,7 @@ def test_a_mean_is_held_to_a_number_by_the_t_test() -> None:
 def test_a_corpus_metric_is_held_to_a_number_by_the_bootstrap() -> None:
     lls = RANDOM.normal(-2, 0.5, 200)
     value = estimate(lls, "perplexity").value
-    assert value_p(lls, "perplexity", value) == 1.0
+    assert value_p(lls, "perplexity", value) > 0.95
     assert value_p(lls, "perplexity", value * 1.3) < 0.001
     assert 0.01 < value_p(lls, "perplexity", value * 1.05) < 0.5
 
