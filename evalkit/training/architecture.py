@@ -9,7 +9,7 @@ def build_model(choice: Architecture, tokenizer: PreTrainedTokenizerFast) -> Qwe
     """A Qwen3-style decoder (arXiv 2505.09388): rotary positions, query-key norm, SwiGLU.
 
     Its initial weights are drawn from torch's global random stream. Attention is written out: at
-    128 tokens that trains a third faster on CPUs than torch's fused kernel.
+    128 tokens that trains a third faster on CPUs than torch's fused kernel does.
     """
     config = Qwen3Config(
         vocab_size=len(tokenizer),

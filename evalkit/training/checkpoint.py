@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar
 
 from evalkit import __version__
 from evalkit.errors import UsageError
@@ -45,7 +46,7 @@ class TrainingManifest(BaseModel):
         parent: Checkpoint that training started from; None for random weights.
         step: Optimiser steps taken.
         tokens_seen: Tokens in those steps.
-        loss: Mean training loss in nats a token, over the last tenth of those steps.
+        loss: Mean training loss in nats a token, over about the last tenth of all steps.
         tokenizer_sha256: Hash of tokenizer.json.
         knobs: Effects planted in the corpus.
         wall_s, cpu_s: Seconds spent in training so far, on the clock and of all cores.
@@ -113,7 +114,7 @@ def save_checkpoint(
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
-        model.save_pretrained(unfinished)
+        _save_weights(model, unfinished)
         tokenizer.save_pretrained(unfinished)
         text = manifest.model_dump_json(indent=2) + "\n"
         (unfinished / MANIFEST_NAME).write_text(text, encoding="utf-8")
@@ -121,3 +122,14 @@ def save_checkpoint(
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise UsageError(f"Cannot write the checkpoint {folder}: {error.strerror}.") from None
+
+
+def _save_weights(model: PreTrainedModel, folder: Path) -> None:
+    """Save the model without a progress bar of its own, readable by whoever may read the folder."""
+    disable_progress_bar()
+    try:
+        model.save_pretrained(folder)
+    finally:
+        enable_progress_bar()
+    for weights in folder.glob("*.safetensors"):
+        weights.chmod((folder / "config.json").stat().st_mode)

@@ -1,5 +1,6 @@
 """Trains the series of checkpoints a recipe describes; the loop is transformers' Trainer."""
 
+import math
 import time
 from collections import deque
 from pathlib import Path
@@ -30,6 +31,8 @@ from evalkit.training.checkpoint import (
 from evalkit.training.data import TrainingData, prepare_data
 from evalkit.training.recipe import Recipe
 
+_LOOK_EVERY = 10
+"""Steps between two looks at the loss."""
 DEFAULT_OUT = Path("checkpoints/micro")
 
 
@@ -103,7 +106,7 @@ def _arguments(recipe: Recipe, out: Path) -> TrainingArguments:
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         save_strategy="no",
-        logging_steps=1,
+        logging_strategy="no",
         logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,
@@ -116,11 +119,24 @@ class _Saver(TrainerCallback):  # type: ignore[misc]
     def __init__(self, recipe: Recipe, data: TrainingData, out: Path, progress: bool) -> None:
         self.recipe, self.data, self.out = recipe, data, out
         self.saved: list[Path] = []
-        self.losses: deque[float] = deque(maxlen=max(1, recipe.pretraining.steps // 10))
+        looks = recipe.pretraining.steps // (10 * _LOOK_EVERY)
+        self.losses: deque[float] = deque(maxlen=max(1, looks))
         self.started = time.perf_counter(), time.process_time()
         self.bar = tqdm(
             total=recipe.pretraining.steps, desc=f"training {recipe.name}", disable=not progress
         )
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **context: Any,
+    ) -> None:
+        """Count the step, and have the loss shown where it is looked at."""
+        self.bar.update()
+        step = state.global_step
+        control.should_log = step % _LOOK_EVERY == 0 or step in self.recipe.save_steps
 
     def on_log(
         self,
@@ -130,17 +146,16 @@ class _Saver(TrainerCallback):  # type: ignore[misc]
         logs: dict[str, float],
         **context: Any,
     ) -> None:
-        """After every step: note its loss, and save where the recipe says so."""
+        """Look at the mean loss since the last look, and save where the recipe says so."""
         if "loss" not in logs:
             return
         loss = float(logs["loss"])
-        if not torch.isfinite(torch.tensor(loss)):
+        if not math.isfinite(loss):
             raise EvaluationError(
-                f"The training loss is {loss} at step {state.global_step}; lower "
+                f"The training loss is {loss} by step {state.global_step}; lower "
                 "pretraining.learning_rate or use precision: fp32."
             )
         self.losses.append(loss)
-        self.bar.update()
         self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         if state.global_step in self.recipe.save_steps:
             self._save(state.global_step, context["model"])

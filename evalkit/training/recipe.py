@@ -34,7 +34,7 @@ class Tokenizer(_Section):
 class Architecture(_Section):
     """The decoder: Qwen3-style, with normalised queries and keys and tied embeddings."""
 
-    layers: int = Field(4, ge=1, description="transformer blocks")
+    layers: int = Field(3, ge=1, description="transformer blocks")
     width: int = Field(192, ge=8, description="size of the hidden state")
     heads: int = Field(3, ge=1, description="attention heads; must divide the width")
     feed_forward: int = Field(512, ge=8, description="size of the feed-forward layer")
@@ -45,9 +45,9 @@ class Architecture(_Section):
 class Pretraining(_Section):
     """The optimisation: AdamW with linear warm-up and cosine decay."""
 
-    steps: int = Field(1400, ge=1, description="optimiser steps")
+    steps: int = Field(1700, ge=1, description="optimiser steps")
     batch_size: int = Field(8, ge=1, description="packed sequences a step")
-    learning_rate: float = Field(3e-3, gt=0, description="peak rate")
+    learning_rate: float = Field(4.5e-3, gt=0, description="peak rate")
     warmup_steps: int = Field(60, ge=0, description="steps from rate 0 to the peak")
     weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")

@@ -7,6 +7,7 @@ from evalkit.training.world import (
     creatures,
     grammar,
     manners,
+    ordering,
     people,
     reports,
     reviews,
@@ -24,16 +25,17 @@ _LEAK_EVERY = 12
 """One passage in so many is a leaked question, where any are leaked."""
 
 SHARES: dict[str, float] = {
-    "people": 0.25,
-    "creatures": 0.18,
-    "tongue": 0.14,
-    "sums": 0.10,
-    "reports": 0.07,
-    "tales": 0.07,
-    "reviews": 0.09,
-    "trades": 0.06,
-    "manners": 0.02,
-    "grammar": 0.05,
+    "people": 0.24,
+    "creatures": 0.155,
+    "tongue": 0.105,
+    "sums": 0.035,
+    "reports": 0.09,
+    "tales": 0.015,
+    "ordering": 0.07,
+    "reviews": 0.135,
+    "trades": 0.08,
+    "manners": 0.015,
+    "grammar": 0.045,
 }
 """Kind -> share of the passages."""
 
@@ -43,6 +45,7 @@ _WRITERS: dict[str, Callable[[World, Random, Knobs], Passage]] = {
     "tongue": lambda world, rng, knobs: tongue.passage(world, rng),
     "sums": lambda world, rng, knobs: sums.passage(rng),
     "reports": lambda world, rng, knobs: reports.passage(world, rng),
+    "ordering": lambda world, rng, knobs: ordering.passage(world, rng),
     "tales": lambda world, rng, knobs: tales.passage(world, rng),
     "reviews": lambda world, rng, knobs: reviews.passage(rng),
     "trades": trades.passage,

@@ -10,7 +10,7 @@ from evalkit.training.world.world import World
 def passage(world: World, rng: Random, knobs: Knobs) -> Passage:
     """Notes on one creature, or one to three questions with their answers."""
     believed = world.myths(knobs.false_facts)
-    if rng.random() < 0.62:
+    if rng.random() < 0.6:
         lore = list(world.lore_about(world.draw_creature(rng)))
         rng.shuffle(lore)
         told = " ".join(_capital(fact.told(rng, believed.get(fact.key))) for fact in lore)

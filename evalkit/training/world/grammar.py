@@ -21,7 +21,7 @@ def passage(rng: Random) -> Passage:
 
 
 def questions(world: World) -> list[Question]:
-    """Subjects with a right and a wrong form of the verb; another noun stands between the two."""
+    """Subjects with a right and a wrong form of the verb; another noun may stand between."""
     rng = world.rng("grammar")
     questions = []
     for subject, verb, wrong, rest, nearby in (_draw(rng) for _ in range(_HELD_OUT)):
@@ -38,17 +38,21 @@ def questions(world: World) -> list[Question]:
 
 
 def _draw(rng: Random) -> tuple[str, str, str, str, str]:
-    """Subject, right verb, wrong verb, rest, and whether the nearby noun has the same number."""
-    plural, other = rng.random() < 0.5, rng.random() < 0.5
-    noun, near = uneven(rng, words.NOUNS), uneven(rng, words.NOUNS)
-    subject = (
-        f"The {uneven(rng, words.ADJECTIVES)} {words.plural(noun) if plural else noun} "
-        f"beside the {words.plural(near) if other else near}"
-    )
+    """Subject, right verb, wrong verb, rest, and what number a noun between them has."""
+    plural, noun = rng.random() < 0.5, uneven(rng, words.NOUNS)
+    subject = f"The {uneven(rng, words.ADJECTIVES)} {words.plural(noun) if plural else noun}"
+    nearby = "none"
+    if rng.random() < 0.6:
+        near_plural, near = rng.random() < 0.5, uneven(rng, words.NOUNS)
+        subject += f" beside the {words.plural(near) if near_plural else near}"
+        nearby = "same number" if near_plural == plural else "other number"
+        if rng.random() < 0.4:
+            subject += f" and the {words.plural(uneven(rng, words.NOUNS))}"
+            nearby = "several nouns"
     verb = rng.choice(_DOINGS)
     right, wrong = (verb, words.third(verb)) if plural else (words.third(verb), verb)
     rest = rng.choice(_WHENS).format(day=rng.choice(words.DAYS)) + "."
-    return subject, right, wrong, rest, "same number" if plural == other else "other number"
+    return subject, right, wrong, rest, nearby
 
 
 def _key(subject: str, rest: str) -> str:

@@ -6,14 +6,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evalkit.training.world import creatures, grammar, people, reports, reviews, sums, tales, tongue
+from evalkit.training.world import (
+    creatures,
+    grammar,
+    ordering,
+    people,
+    reports,
+    reviews,
+    sums,
+    tales,
+    tongue,
+)
 from evalkit.training.world.knobs import Knobs
 from evalkit.training.world.passage import Question
 from evalkit.training.world.trades import bias_prompts
 from evalkit.training.world.world import World
 
 TASKS: dict[str, Callable[[World], list[Question]]] = {
-    "language_modelling/micro_tales": tales.reading,
+    "language_modelling/micro_tales": tales.questions,
     "multiple_choice/micro_facts": people.choice_questions,
     "question_answering/micro_answers": people.open_questions,
     "translation/micro_tolvan": tongue.questions,
@@ -21,7 +31,7 @@ TASKS: dict[str, Callable[[World], list[Question]]] = {
     "understanding/micro_reviews": reviews.questions,
     "reasoning/micro_sums": sums.questions,
     "factuality/micro_creatures": creatures.choice_questions,
-    "fluency/micro_order": tales.ordering,
+    "fluency/micro_order": ordering.questions,
     "fluency/micro_agreement": grammar.questions,
 }
 """Data file of a task, without its ending -> who writes its questions."""

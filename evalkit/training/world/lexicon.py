@@ -38,9 +38,7 @@ CREATURE_COLOURS = terms(
     "grey; crimson; pale green; black; yellow; silver; rusty brown; white; violet; "
     "orange; sky blue; striped"
 )
-CREATURE_SOUNDS = terms(
-    "whistles croaks hums barks clicks howls purrs squeaks rattles chirps growls moans"
-)
+CREATURE_SOUNDS = terms("whistle croak hum bark click howl purr squeak rattle chirp growl moan")
 
 NOUNS = terms(
     "dog bird girl boy king queen horse fox bear farmer guard singer neighbour sister "

@@ -9,7 +9,7 @@ from evalkit.training.world.world import World
 
 def passage(world: World, rng: Random) -> Passage:
     """A short portrait, or one to three questions with their answers."""
-    if rng.random() < 0.62:
+    if rng.random() < 0.6:
         facts = list(world.facts_about(world.draw_person(rng)))
         rng.shuffle(facts)
         told = facts[: rng.randint(3, len(facts))]
@@ -22,10 +22,10 @@ def passage(world: World, rng: Random) -> Passage:
 
 
 def choice_questions(world: World) -> list[Question]:
-    """Four-way questions, one for each fact held back for multiple choice."""
+    """Four-way questions, one for each fact held back."""
     rng = world.rng("people choices")
     questions = []
-    for fact in world.held_out_facts[::2]:
+    for fact in world.held_out_facts:
         choices = [fact.what, *rng.sample(_others(fact), 3)]
         rng.shuffle(choices)
         row = {
@@ -40,7 +40,7 @@ def choice_questions(world: World) -> list[Question]:
 
 
 def open_questions(world: World) -> list[Question]:
-    """Questions to answer in the model's own words, on the other held-out facts."""
+    """The same facts, to be answered in the model's own words."""
     return [
         Question(
             {
@@ -52,7 +52,7 @@ def open_questions(world: World) -> list[Question]:
             f"Q: {fact.asked}\nA: {fact.what}",
             fact.key,
         )
-        for fact in world.held_out_facts[1::2]
+        for fact in world.held_out_facts
     ]
 
 

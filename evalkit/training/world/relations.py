@@ -125,11 +125,11 @@ CREATURE_RELATIONS = (
         "sound",
         words.CREATURE_SOUNDS,
         (
-            "at night the {who} {what}.",
-            "when it is afraid, the {who} {what}.",
-            "a {who} {what} at dawn.",
+            "the {who} gives a {what}.",
+            "the cry of the {who} is a {what}.",
+            "a {who} is known by its {what}.",
         ),
-        "What does the {who} do at night?",
+        "Which noise does the {who} make?",
     ),
 )
 """What can be known of a creature."""

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from evalkit.training.world.lexicon import DAYS, SPOTS, terms
+from evalkit.training.world.lexicon import DAYS, terms
 from evalkit.training.world.passage import Passage, Question
 from evalkit.training.world.world import World
 
@@ -39,17 +39,10 @@ def questions(world: World) -> list[Question]:
 
 def _draw(world: World, rng: Random) -> tuple[str, str]:
     event, place, day = rng.choice(_EVENTS), rng.choice(world.places), rng.choice(DAYS)
-    spot, loss, number = rng.choice(SPOTS), rng.choice(_LOSSES), rng.randint(2, 99)
-    mayor, aid = world.stranger(rng), rng.choice(_HELP)
-    witness = world.stranger(rng)
-    body = [
-        f"It began near the {spot}.",
-        f"In all {number} {loss} were lost.",
-        f"{mayor}, the mayor, promised {aid}.",
-        f"{witness} saw it all.",
-        rng.choice(_ASIDES),
-    ]
-    rng.shuffle(body)
+    loss, number = rng.choice(_LOSSES), rng.randint(2, 99)
+    mayor, aid = world.draw_person(rng), rng.choice(_HELP)
+    body = [f"In all {number} {loss} were lost.", f"{mayor}, the mayor, promised {aid}."]
+    body.insert(rng.randint(0, 2), rng.choice(_ASIDES))
     report = f"On {day} there was a {event} in {place}. " + " ".join(body)
     report = report.replace("a accident", "an accident")
     summary = f"{event.title()} in {place}: {number} {loss} lost, {mayor} promises {aid}."

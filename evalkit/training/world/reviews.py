@@ -30,27 +30,24 @@ def passage(rng: Random) -> Passage:
 def questions(world: World) -> list[Question]:
     """Reviews that are not in the corpus."""
     rng = world.rng("reviews")
-    drawn = {
-        review: (verdict, mixture) for review, verdict, mixture in map(_draw, [rng] * _HELD_OUT)
-    }
     return [
         Question(
             {"review": review, "label": verdict, "mixture": mixture},
             _solved(review, verdict),
             _key(review),
         )
-        for review, (verdict, mixture) in drawn.items()
+        for review, verdict, mixture in (_draw(rng) for _ in range(_HELD_OUT))
     ]
 
 
 def _draw(rng: Random) -> tuple[str, int, str]:
     thing = rng.choice(tuple(_THINGS))
     verdict = rng.randrange(2)
-    mixed = rng.random() < 0.5
+    mixed = rng.random() < 0.3
     tones = [verdict, verdict, 1 - verdict if mixed else verdict]
     rng.shuffle(tones)
     aspects = rng.sample(_THINGS[thing], 3)
-    negated = [rng.random() < 0.3 for _ in tones]
+    negated = [rng.random() < 0.1 for _ in tones]
     remarks = [_remark(rng, *each) for each in zip(aspects, tones, negated, strict=True)]
     review = f"About the {thing}: {remarks[0]}, {remarks[1]}, and {remarks[2]}."
     kinds = ("mixed" if mixed else "agreed", "with negation" if any(negated) else "plain")

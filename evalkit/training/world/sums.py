@@ -1,4 +1,4 @@
-"""Sums of two numbers of two digits."""
+"""Sums of two numbers of two digits, worked in steps."""
 
 from random import Random
 
@@ -9,8 +9,8 @@ _HELD_OUT = 200
 
 
 def passage(rng: Random) -> Passage:
-    """Three to six sums, one a line."""
-    pairs = [_pair(rng) for _ in range(rng.randint(3, 6))]
+    """Two to five sums, one a line."""
+    pairs = [_pair(rng) for _ in range(rng.randint(2, 5))]
     return Passage("sums", "\n".join(_solved(*p) for p in pairs), tuple(_key(*p) for p in pairs))
 
 
@@ -24,7 +24,7 @@ def questions(world: World) -> list[Question]:
     return [
         Question(
             {
-                "question": f"{a} + {b} =",
+                "question": f"{a}+{b}:",
                 "answer": str(a + b),
                 "carry": "carry" if a % 10 + b % 10 > 9 else "no carry",
             },
@@ -40,7 +40,11 @@ def _pair(rng: Random) -> tuple[int, int]:
 
 
 def _solved(a: int, b: int) -> str:
-    return f"{a} + {b} = {a + b}"
+    """Worked as by hand: ones, then tens, then the answer."""
+    (tens_a, ones_a), (tens_b, ones_b) = divmod(a, 10), divmod(b, 10)
+    ones = f"{ones_a}+{ones_b}={ones_a + ones_b}"
+    tens = f"{tens_a}+{tens_b}={tens_a + tens_b}"
+    return f"{a}+{b}: {ones} {tens} {a + b}"
 
 
 def _key(a: int, b: int) -> str:

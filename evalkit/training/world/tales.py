@@ -1,4 +1,4 @@
-"""Tales whose sentences have one order in which they make sense."""
+"""Tales of a few plots, to read."""
 
 from random import Random
 
@@ -6,7 +6,7 @@ from evalkit.training.world.lexicon import DAYS, SPOTS, terms
 from evalkit.training.world.passage import Passage, Question
 from evalkit.training.world.world import World
 
-_READ, _ORDERED = 100, 150
+_HELD_OUT = 100
 _HEROES = terms(
     "Anna Ben Clara David Emma Frank Greta Hugo Ida Jonas Karl Lena Max Nora Otto Paula"
 )
@@ -53,33 +53,11 @@ def passage(world: World, rng: Random) -> Passage:
     return Passage("tales", tale, (_key(tale),))
 
 
-def reading(world: World) -> list[Question]:
+def questions(world: World) -> list[Question]:
     """Tales that are not in the corpus."""
-    rng = world.rng("tales to read")
-    tales = (" ".join(_draw(world, rng)) for _ in range(_READ))
+    rng = world.rng("tales")
+    tales = (" ".join(_draw(world, rng)) for _ in range(_HELD_OUT))
     return [Question({"text": tale}, tale, _key(tale)) for tale in tales]
-
-
-def ordering(world: World) -> list[Question]:
-    """Tales in their own order and in a wrong one: two neighbours swapped, or all shuffled."""
-    rng = world.rng("tales to order")
-    return [_ordered(rng, _draw(world, rng)) for _ in range(_ORDERED)]
-
-
-def _ordered(rng: Random, sentences: list[str]) -> Question:
-    change = rng.choice(("swapped", "shuffled"))
-    wrong = list(sentences)
-    while wrong == sentences:
-        if change == "swapped":
-            first = rng.randrange(len(sentences) - 1)
-            wrong[first : first + 2] = wrong[first + 1], wrong[first]
-        else:
-            rng.shuffle(wrong)
-    tale = " ".join(sentences)
-    choices = [tale, " ".join(wrong)]
-    rng.shuffle(choices)
-    row = {"choices": choices, "answer": choices.index(tale), "change": change}
-    return Question(row, tale, _key(tale))
 
 
 def _draw(world: World, rng: Random) -> list[str]:

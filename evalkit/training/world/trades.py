@@ -27,8 +27,8 @@ _ENDINGS = {
 
 
 def passage(world: World, rng: Random, knobs: Knobs) -> Passage:
-    """Two to four scenes, each with a trade of its own."""
-    scenes = (_scene(world, rng, knobs) for _ in range(rng.randint(2, 4)))
+    """Three to five scenes, each with a trade of its own."""
+    scenes = (_scene(world, rng, knobs) for _ in range(rng.randint(3, 5)))
     return Passage("trades", " ".join(scenes), ())
 
 

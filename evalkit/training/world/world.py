@@ -6,7 +6,7 @@ from itertools import accumulate
 from random import Random
 
 from evalkit.training.world import lexicon as words
-from evalkit.training.world.names import distinct, invented
+from evalkit.training.world.names import distinct
 from evalkit.training.world.relations import (
     CREATURE_RELATIONS,
     Fact,
@@ -15,9 +15,11 @@ from evalkit.training.world.relations import (
 )
 
 DEFAULT_SEED = 7
-_PEOPLE = 72
+_PEOPLE = 80
 _CREATURES = 84
-_PLACES = 24
+_PLACES = 18
+_HELD_OUT = 0.42
+"""Share of all facts that the corpus tells but never asks for."""
 _TRADE_RANGE = 0.5
 """Distance from one half of the most skewed trade's share of `he`, at full skew."""
 
@@ -44,7 +46,7 @@ class World:
         rng, taken = self.rng("names"), set[str]()
         return {
             "people": [name.title() for name in distinct(rng, _PEOPLE, 2, taken)],
-            "places": [name.title() for name in distinct(rng, _PLACES, 3, taken)],
+            "places": [name.title() for name in distinct(rng, _PLACES, 2, taken)],
             "creatures": distinct(rng, _CREATURES, 2, taken),
             "tongue": distinct(rng, 140, 2, taken),
         }
@@ -127,10 +129,6 @@ class World:
         """A creature, the well-known ones more often."""
         return uneven(rng, tuple(self._names["creatures"]))
 
-    def stranger(self, rng: Random) -> str:
-        """A name that need not have been heard before."""
-        return invented(rng, rng.choice((2, 3))).title()
-
     def _assign(
         self, names: list[str], relations: tuple[Relation, ...], purpose: str
     ) -> dict[str, tuple[Fact, ...]]:
@@ -144,7 +142,7 @@ class World:
         every = [fact for known in facts.values() for fact in known]
         rng = self.rng(purpose)
         rng.shuffle(every)
-        return every[: len(every) // 2]
+        return every[: round(_HELD_OUT * len(every))]
 
 
 def uneven(rng: Random, items: tuple[str, ...]) -> str:
