@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format clean calibrate
 
 demo: $(INSTALLED)  ## Train two checkpoints, measure, compare and gate them
 	$(BIN)/evalkit demo
@@ -25,6 +25,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
+
+calibrate: $(INSTALLED)  ## Count coverage and false alarms by simulation, into reports/; about half an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.calibration
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.sequential
 
 clean:  ## Remove what the commands above made, but no runs and no checkpoints
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,13 +1,18 @@
-"""`evalkit compare`: two runs, sample by sample."""
+"""`evalkit compare`: runs, sample by sample."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, print_table
+from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, plain, print_table
 from evalkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from evalkit.results import Comparison, Series, Standing
 
 _RUN = "id, name, tag:KEY=VALUE or latest"
 
@@ -19,38 +24,133 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     baseline: Annotated[str, typer.Argument(help=f"The run to compare with: {_RUN}.")],
-    candidate: Annotated[str, typer.Argument(help=f"The run in question: {_RUN}.")],
+    candidates: Annotated[list[str], typer.Argument(help="The runs in question; same forms.")],
     store: StoreOption = DEFAULT_STORE,
+    series: Annotated[
+        bool,
+        typer.Option("--series", help="Take the runs as one series: curves, one trend test each."),
+    ] = False,
+    unpaired: Annotated[
+        bool,
+        typer.Option("--unpaired", help="Compare the scores of what cannot be paired."),
+    ] = False,
     flips: Annotated[
         int, typer.Option("--flips", help="Show up to so many changed samples of each task.")
     ] = 0,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw a forest plot (series: curves) to a PNG.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print a Markdown page instead.")
     ] = False,
 ) -> None:
-    """Compare two runs on the samples both have: differences, intervals, paired tests."""
+    """Compare runs on the samples they share: differences, intervals, paired tests."""
     if flips < 0:
         raise UsageError(f"--flips {flips} is negative; give 0 or more.")
     if as_json and markdown:
         raise UsageError("--json and --markdown exclude each other; give one.")
+    if series and (unpaired or flips):
+        raise UsageError("--series goes with neither --unpaired nor --flips.")
+    from evalkit import results
+
+    if plot is not None:
+        from evalkit.results.plots import check_plot_path
+
+        check_plot_path(plot)
+    if series:
+        _show_series(
+            results.compare_series([baseline, *candidates], store), plot, as_json, markdown
+        )
+        return
+    found = results.compare_many(baseline, candidates, store, unpaired=unpaired)
+    places = []
+    if len(found) > 1:
+        opened = results.Store(store)
+        runs = [found[0].baseline, *(comparison.candidate for comparison in found)]
+        places = results.standings(opened, runs)
+    if plot is not None:
+        from evalkit.results.plots import forest_plot
+
+        forest_plot(found, plot)
+    if as_json:
+        print(json.dumps(_as_dict(found, places, flips), allow_nan=False))
+    elif markdown:
+        from evalkit.results import text
+
+        pages = [text.comparison_markdown(c, results.flips(c, limit=flips)) for c in found]
+        print("\n".join(pages), end="")
+    else:
+        _print(found, places, flips)
+    if plot is not None and not (as_json or markdown):
+        print(f"plot: {plot}")
+
+
+def _as_dict(
+    found: Sequence["Comparison"], places: Sequence["Standing"], limit: int
+) -> dict[str, object]:
+    from evalkit import results
+
+    shown: list[dict[str, object]] = []
+    for comparison in found:
+        average = results.macro_difference(comparison)
+        changed = results.flips(comparison, limit=limit) if limit else []
+        by_category = results.category_flips(comparison) if limit else []
+        shown.append(
+            comparison.to_dict()
+            | {"macro_average": average and asdict(average)}
+            | {"flips": [asdict(flip) for flip in changed]}
+            | {"flips_by_category": [asdict(row) for row in by_category]}
+        )
+    if len(shown) == 1:
+        return shown[0]
+    return {"comparisons": shown, "standings": [asdict(place) for place in places]}
+
+
+def _print(found: Sequence["Comparison"], places: Sequence["Standing"], limit: int) -> None:
     from evalkit import results
     from evalkit.results import text
 
-    found = results.compare(baseline, candidate, store)
-    changed = results.flips(found, limit=flips) if flips else []
-    if as_json:
-        shown = found.to_dict() | {"flips": [asdict(flip) for flip in changed]}
-        print(json.dumps(shown, allow_nan=False))
-        return
-    if markdown:
-        print(text.comparison_markdown(found, changed), end="")
-        return
-    print_table(text.DIFFERENCE_HEADERS, map(text.difference_cells, found.differences))
-    print(f"\n{text.LEGEND}")
-    if changed:
+    for comparison in found:
+        if len(found) > 1:
+            print(plain(f"{comparison.candidate.name} against {comparison.baseline.name}\n"))
+        print_table(text.DIFFERENCE_HEADERS, map(text.difference_cells, comparison.differences))
         print()
-        print_table(text.FLIP_HEADERS, map(text.flip_cells, changed))
-    for remark in found.notes:
-        note(f"note: {remark}")
-    print(f"next: evalkit gate {found.candidate.run_id} --baseline {found.baseline.run_id}")
+        if average := text.macro_line(results.macro_difference(comparison)):
+            print(f"{average}\n")
+        if limit and (by_category := results.category_flips(comparison)):
+            print_table(text.CATEGORY_HEADERS, map(text.category_cells, by_category))
+            print()
+        if limit and (changed := results.flips(comparison, limit=limit)):
+            print_table(text.FLIP_HEADERS, map(text.flip_cells, changed))
+            print()
+        for remark in comparison.notes:
+            note(f"note: {remark}")
+    if places:
+        print("Who cannot be told from the best:\n")
+        print_table(text.STANDING_HEADERS, map(text.standing_cells, places))
+        print()
+    print(text.LEGEND)
+    last = found[-1]
+    print(f"next: evalkit gate {last.candidate.run_id} --baseline {last.baseline.run_id}")
+
+
+def _show_series(series: "Series", plot: Path | None, as_json: bool, markdown: bool) -> None:
+    from evalkit.results import text
+
+    if plot is not None:
+        from evalkit.results.plots import curve_plot
+
+        curve_plot(series, plot)
+    cells = map(text.curve_cells, series.curves)
+    if as_json:
+        print(json.dumps(series.to_dict(), allow_nan=False))
+    elif markdown:
+        print(text.markdown_table(text.CURVE_HEADERS, cells))
+    else:
+        print(plain("Series: " + " → ".join(run.name for run in series.runs)) + "\n")
+        print_table(text.CURVE_HEADERS, cells)
+        unit = "training step" if series.by_step else "run"
+        print(f"\nSlope: change of the metric per {unit}, over the samples all runs share.")
+        if plot is not None:
+            print(f"plot: {plot}")

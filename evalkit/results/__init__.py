@@ -1,7 +1,14 @@
 """What a run leaves behind, and every question asked of it afterwards."""
 
-from evalkit.results.comparison import Comparison, Difference, NotComparableError, compare
-from evalkit.results.flip import Flip, figure_flips, flips
+from evalkit.results.comparison import (
+    Comparison,
+    Difference,
+    NotComparableError,
+    compare,
+    compare_many,
+)
+from evalkit.results.flip import CategoryFlips, Flip, category_flips, figure_flips, flips
+from evalkit.results.macro import macro_difference
 from evalkit.results.manifest import Manifest, ModelRecord, TaskRecord
 from evalkit.results.primary import primary_metric
 from evalkit.results.queries import (
@@ -21,6 +28,7 @@ from evalkit.results.samples import (
     select_samples,
 )
 from evalkit.results.schema import SAMPLES, SCHEMA_VERSION, SCORES, TIMINGS
+from evalkit.results.series import Curve, Series, compare_series
 from evalkit.results.store import (
     Listing,
     RunFiles,
@@ -30,13 +38,16 @@ from evalkit.results.store import (
     load_timings,
     table,
 )
+from evalkit.results.ties import Standing, standings
 
 __all__ = [
     "SAMPLES",
     "SCHEMA_VERSION",
     "SCORES",
     "TIMINGS",
+    "CategoryFlips",
     "Comparison",
+    "Curve",
     "Difference",
     "Flip",
     "Listing",
@@ -45,9 +56,14 @@ __all__ = [
     "NotComparableError",
     "Overview",
     "RunFiles",
+    "Series",
+    "Standing",
     "Store",
     "TaskRecord",
+    "category_flips",
     "compare",
+    "compare_many",
+    "compare_series",
     "figure_flips",
     "fingerprint",
     "first_sample",
@@ -56,6 +72,7 @@ __all__ = [
     "load_samples",
     "load_scores",
     "load_timings",
+    "macro_difference",
     "manifest_differences",
     "overview",
     "paired_index",
@@ -64,6 +81,7 @@ __all__ = [
     "sample_rows",
     "search_samples",
     "select_samples",
+    "standings",
     "table",
     "task_overview",
 ]

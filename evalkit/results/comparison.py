@@ -1,6 +1,6 @@
 """Two runs aligned sample by sample: differences with intervals, tests and what they could see."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from evalkit.metrics.aggregation import AGGREGATIONS, Aggregation
 from evalkit.results.manifest import Manifest
 from evalkit.results.pairing import MetricPairs, TaskPairs, pair_task
 from evalkit.results.store import Store
+from evalkit.results.unpaired import unpaired_fields
 from evalkit.stats import DRAWS, PairedEstimate, compare_pairs, holm
 
 ALPHA = 0.05
@@ -96,7 +97,8 @@ class Comparison:
         candidate: Manifest of the candidate.
         differences: By task and metric, in the candidate's order.
         notes: Sentences on what could not be compared.
-        store: Where both runs lie.
+        store: Where the candidate lies.
+        baseline_store: Where the baseline lies.
         pairs: Paired samples of each task.
         aggregations: By task, metric and filter.
         draws: Permutations and resamples of each test.
@@ -107,6 +109,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
     store: Store = field(repr=False)
+    baseline_store: Store = field(repr=False)
     pairs: Mapping[str, TaskPairs] = field(repr=False)
     aggregations: Mapping[tuple[str, str, str], str] = field(repr=False)
     draws: int = DRAWS
@@ -152,7 +155,13 @@ class Comparison:
 
 
 def compare(
-    baseline: str, candidate: str, store: str | Path | Store = "reports", *, seed: int = 0
+    baseline: str,
+    candidate: str,
+    store: str | Path | Store = "reports",
+    *,
+    baseline_store: Store | None = None,
+    unpaired: bool = False,
+    seed: int = 0,
 ) -> Comparison:
     """Compare two runs on the samples they share.
 
@@ -163,6 +172,8 @@ def compare(
         baseline: Run id, name, `tag:KEY=VALUE` or `latest`.
         candidate: The same.
         store: Where both runs lie.
+        baseline_store: Where the baseline lies, if elsewhere.
+        unpaired: Compare the scores of tasks that cannot be paired as if the runs were independent.
         seed: Seed of permutations and bootstraps.
 
     Raises:
@@ -170,28 +181,35 @@ def compare(
         DataError: Scores or samples are damaged.
     """
     opened = store if isinstance(store, Store) else Store(store)
-    a, b = opened.resolve(baseline), opened.resolve(candidate)
+    home = baseline_store or opened
+    a, b = home.resolve(baseline), opened.resolve(candidate)
     shared = [task for task in b.tasks if task in a.tasks]
     if not shared:
         raise NotComparableError(
             f"{a.name} and {b.name} have no task in common: {_names(a)} against {_names(b)}."
         )
-    pairs = {task: pair_task(opened, a.run_id, b.run_id, task) for task in shared}
+    pairs = {task: pair_task((home, a.run_id), (opened, b.run_id), task) for task in shared}
     obstacles = {task: found.obstacle for task, found in pairs.items() if found.obstacle}
-    if len(obstacles) == len(shared):
+    if len(obstacles) == len(shared) and not unpaired:
         reasons = "; ".join(_obstacle(task, why, a, b) for task, why in obstacles.items())
-        raise NotComparableError(f"{a.name} and {b.name} cannot be paired: {reasons}.")
-    notes = [f"{_obstacle(task, why, a, b)}: left out." for task, why in obstacles.items()]
+        raise NotComparableError(
+            f"{a.name} and {b.name} cannot be paired: {reasons}. "
+            "Scores alone can be compared with --unpaired."
+        )
+    fate = "compared unpaired" if unpaired else "left out"
+    notes = [f"{_obstacle(task, why, a, b)}: {fate}." for task, why in obstacles.items()]
     notes += _one_sided(a, b)
-    figures, missing = _common_figures(opened, a, b)
-    figures = figures[figures["task"].isin(shared) & ~figures["task"].isin(obstacles)]
+    figures, missing = _common_figures((home, a), (opened, b))
+    figures = figures[figures["task"].isin(shared)]
+    if not unpaired:
+        figures = figures[~figures["task"].isin(obstacles)]
     draws = max(DRAWS, _DRAWS_PER_TEST * len(figures))
     found = [_difference(row, pairs[row["task"]], seed, draws) for _, row in figures.iterrows()]
     names = {
         (row["task"], row["metric"], row["filter"]): row["aggregation"]
         for _, row in figures.iterrows()
     }
-    return Comparison(a, b, _corrected(found), (*notes, *missing), opened, pairs, names, draws)
+    return Comparison(a, b, corrected(found), (*notes, *missing), opened, home, pairs, names, draws)
 
 
 def _obstacle(task: str, why: str, a: Manifest, b: Manifest) -> str:
@@ -212,9 +230,15 @@ def _names(run: Manifest) -> str:
     return ", ".join(run.tasks) or "none"
 
 
-def _common_figures(store: Store, a: Manifest, b: Manifest) -> tuple[pd.DataFrame, list[str]]:
+def _common_figures(
+    baseline: tuple[Store, Manifest], candidate: tuple[Store, Manifest]
+) -> tuple[pd.DataFrame, list[str]]:
     """Scores that both runs have, the baseline's columns ending in `_baseline`; and the others."""
-    old, new = (store.scores([run.run_id]).fillna({"filter": "none"}) for run in (a, b))
+    (_, a), (_, b) = baseline, candidate
+    old, new = (
+        store.scores([run.run_id]).fillna({"filter": "none"})
+        for store, run in (baseline, candidate)
+    )
     both = new.merge(old, on=FIGURE, suffixes=("", "_baseline"))
     known = set(both[FIGURE].itertuples(index=False, name=None))
     notes = [
@@ -232,6 +256,8 @@ def _difference(row: pd.Series, pairs: TaskPairs, seed: int, draws: int) -> Diff
     aggregation = AGGREGATIONS.get(row["aggregation"])
     unit = "" if pd.isna(row["unit"]) else str(row["unit"])
     common = {**{name: row[name] for name in FIGURE}, "higher_is_better": direction, "unit": unit}
+    if pairs.obstacle and unit not in _TIMED:
+        return Difference(**common, **unpaired_fields(row, pairs.obstacle))
     if unit in _TIMED:
         return _values_only(row, common, "a timing: the machine and its load are in it")
     if aggregation is None or row["aggregation"] != row["aggregation_baseline"]:
@@ -286,9 +312,29 @@ def _note(row: pd.Series, spread: PairedEstimate) -> str:
     return "; ".join(notes)
 
 
-def _corrected(differences: list[Difference]) -> tuple[Difference, ...]:
+def corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
+    """The differences with p-values corrected over all of them (Holm)."""
     tested = [row.p for row in differences if row.p is not None]
     adjusted = iter(holm(tested))
     return tuple(
         row if row.p is None else replace(row, p_holm=next(adjusted)) for row in differences
     )
+
+
+def compare_many(
+    baseline: str,
+    candidates: Sequence[str],
+    store: str | Path | Store = "reports",
+    *,
+    unpaired: bool = False,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Compare several runs with one baseline; p-values are corrected over all of it.
+
+    Raises:
+        UsageError: As `compare`.
+        DataError: As `compare`.
+    """
+    found = [compare(baseline, name, store, unpaired=unpaired, seed=seed) for name in candidates]
+    rest = iter(corrected([row for comparison in found for row in comparison.differences]))
+    return [replace(c, differences=tuple(next(rest) for _ in c.differences)) for c in found]

@@ -10,6 +10,7 @@ from evalkit.metrics.aggregation import AGGREGATIONS
 from evalkit.results.comparison import Comparison, Difference, sample_gains
 from evalkit.results.primary import primary_metric
 from evalkit.results.samples import sample_rows
+from evalkit.results.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,14 @@ def figure_flips(comparison: Comparison, figure: Difference, limit: int = 20) ->
     order = np.lexsort((pairs.rows["doc_id"], -np.abs(gains), gains > 0))
     chosen = [int(i) for i in order if gains[i] != 0][:limit]
     values = aggregation.sample_values(pairs.baseline), aggregation.sample_values(pairs.candidate)
-    old = _texts(comparison, comparison.baseline.run_id, figure, pairs.rows["doc_id"].iloc[chosen])
+    old = _texts(
+        comparison.baseline_store,
+        comparison.baseline.run_id,
+        figure,
+        pairs.rows["doc_id"].iloc[chosen],
+    )
     new = _texts(
-        comparison,
+        comparison.store,
         comparison.candidate.run_id,
         figure,
         pairs.rows["doc_id_candidate"].iloc[chosen],
@@ -101,17 +107,50 @@ def figure_flips(comparison: Comparison, figure: Difference, limit: int = 20) ->
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class CategoryFlips:
+    """How the samples of one category changed."""
+
+    task: str
+    metric: str
+    category: str
+    n: int
+    won: int
+    lost: int
+
+
+def category_flips(comparison: Comparison) -> list[CategoryFlips]:
+    """Won and lost samples of each task's primary metric by category, the largest loss first.
+
+    Counts to look at, not to test: no p-value goes with them. Tasks without categories are absent.
+    """
+    found = []
+    for task in dict.fromkeys(row.task for row in comparison.differences):
+        figure = _primary(comparison, task)
+        pairs = comparison.metric_pairs(figure.task, figure.metric, figure.filter)
+        if pairs is None or pairs.rows["category"].isna().all():
+            continue
+        name = comparison.aggregations[figure.task, figure.metric, figure.filter]
+        gains = sample_gains(pairs, AGGREGATIONS[name], figure.higher_is_better)
+        signs = pd.Series(np.sign(gains), index=pairs.rows.index)
+        rows = [
+            CategoryFlips(task, figure.metric, str(category), len(of),
+                          int((of > 0).sum()), int((of < 0).sum()))
+            for category, of in signs.groupby(pairs.rows["category"])
+        ]  # fmt: skip
+        found += sorted(rows, key=lambda row: (row.won - row.lost) / row.n)
+    return found
+
+
 def _primary(comparison: Comparison, task: str) -> Difference:
     rows = [row for row in comparison.differences if row.task == task]
     metric, filter_ = primary_metric([(row.metric, row.filter) for row in rows])
     return next(row for row in rows if (row.metric, row.filter) == (metric, filter_))
 
 
-def _texts(
-    comparison: Comparison, run_id: str, figure: Difference, doc_ids: pd.Series
-) -> pd.DataFrame:
+def _texts(store: Store, run_id: str, figure: Difference, doc_ids: pd.Series) -> pd.DataFrame:
     ids = [int(doc_id) for doc_id in doc_ids]
-    rows = sample_rows(comparison.store, run_id, figure.task, figure.filter, ids)
+    rows = sample_rows(store, run_id, figure.task, figure.filter, ids)
     return rows.drop_duplicates("doc_id").set_index("doc_id")
 
 

@@ -62,7 +62,11 @@ class MetricPairs:
         return [None if pd.isna(cluster) else str(cluster) for cluster in self.rows["cluster"]]
 
 
-def pair_task(store: Store, baseline: str, candidate: str, task: str) -> TaskPairs:
+Located = tuple[Store, str]
+"""A run id and the store it lies in."""
+
+
+def pair_task(baseline: Located, candidate: Located, task: str) -> TaskPairs:
     """Pair two runs' samples of a task on filter, document hash and prompt hash.
 
     The prompt hash covers decoding. Where a document occurs more than once, its occurrences pair in
@@ -71,10 +75,11 @@ def pair_task(store: Store, baseline: str, candidate: str, task: str) -> TaskPai
     Raises:
         DataError: Samples are missing or damaged.
     """
-    a, b = (_numbered(store.samples(run, task, _COLUMNS)) for run in (baseline, candidate))
+    a, b = (_numbered(store.samples(run, task, _COLUMNS)) for store, run in (baseline, candidate))
     partner = b.drop(columns=["cluster", "category"])
     rows = a.merge(partner, on=[*KEYS, "occurrence"], suffixes=("", "_candidate"))
-    return TaskPairs(rows, len(a), len(b), "" if len(rows) else _obstacle(a, b))
+    obstacle = "" if len(rows) else _obstacle(a, b) or _other_question(baseline, candidate, task)
+    return TaskPairs(rows, len(a), len(b), obstacle)
 
 
 def _numbered(samples: pd.DataFrame) -> pd.DataFrame:
@@ -88,9 +93,25 @@ def _obstacle(a: pd.DataFrame, b: pd.DataFrame) -> str:
     if not set(a["doc_hash"]) & set(b["doc_hash"]):
         return "the documents differ"
     prompts = set(zip(a["doc_hash"], a["prompt_hash"], strict=True))
-    if not prompts & set(zip(b["doc_hash"], b["prompt_hash"], strict=True)):
-        return "the prompts or the decoding differ"
-    return "the answers were extracted by other filters"
+    if prompts & set(zip(b["doc_hash"], b["prompt_hash"], strict=True)):
+        return "the answers were extracted by other filters"
+    return ""
+
+
+def _other_question(baseline: Located, candidate: Located, task: str) -> str:
+    """What differs in what was asked of the same documents, from the texts that were kept."""
+    a, b = (
+        store.samples(run, task, ["doc_hash", "prompt", "choices"]).drop_duplicates("doc_hash")
+        for store, run in (baseline, candidate)
+    )
+    both = a.merge(b, on="doc_hash", suffixes=("", "_candidate"))
+    if (both["prompt"] != both["prompt_candidate"]).any():
+        return "the prompts differ"
+    choices = ([list(c) if c is not None else [] for c in both[name]]
+               for name in ("choices", "choices_candidate"))  # fmt: skip
+    if any(x != y for x, y in zip(*choices, strict=True)):
+        return "the choices differ"
+    return "the decoding differs"
 
 
 def _numbers(statistics: object, metric: str) -> list[float]:

@@ -5,7 +5,10 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from evalkit.results.comparison import Comparison, Difference
-from evalkit.results.flip import Flip
+from evalkit.results.flip import CategoryFlips, Flip
+from evalkit.results.series import Curve
+from evalkit.results.ties import Standing
+from evalkit.stats import MacroAverage
 
 DIFFERENCE_HEADERS = (
     "Task",
@@ -30,6 +33,18 @@ FLIP_HEADERS = (
     "Target",
     "Baseline",
     "Candidate",
+)
+CATEGORY_HEADERS = ("Task", "Metric", "Category", "n", "Won", "Lost")
+STANDING_HEADERS = ("Task", "Metric", "Run", "Value", "Place", "p (Holm)")
+CURVE_HEADERS = (
+    "Task",
+    "Metric",
+    "n",
+    "First → last",
+    "Slope",
+    "p (Holm)",
+    "Trend",
+    "Last against best",
 )
 LEGEND = (
     "Difference: candidate less baseline, over the samples both have. "
@@ -111,6 +126,45 @@ def flip_cells(flip: Flip) -> tuple[str, ...]:
         cut(flip.baseline_answer),
         cut(flip.candidate_answer),
     )
+
+
+def category_cells(row: CategoryFlips) -> tuple[str, ...]:
+    """Cells under `CATEGORY_HEADERS`."""
+    return (row.task, row.metric, row.category, str(row.n), str(row.won), str(row.lost))
+
+
+def standing_cells(row: Standing) -> tuple[str, ...]:
+    """Cells under `STANDING_HEADERS`."""
+    return (row.task, row.metric, row.run, number(row.value), row.mark, p_value(row.p))
+
+
+def curve_cells(curve: Curve) -> tuple[str, ...]:
+    """Cells under `CURVE_HEADERS`."""
+    first, last = curve.points[0].value, curve.points[-1].value
+    slope = curve.trend.slope if curve.trend else None
+    against = "the last is the best"
+    if curve.last is not None:
+        p = p_value(curve.last.p) or "not tested"
+        against = f"{number(curve.last.difference, sign=True)} to {curve.best}, p {p}"
+    return (
+        curve.task,
+        f"{curve.metric}{arrow(curve.higher_is_better)}",
+        str(curve.trend.n) if curve.trend else "",
+        f"{number(first)} → {number(last)}",
+        number(slope, sign=True),
+        p_value(curve.trend_p),
+        curve.reading,
+        "" if curve.best is None else against,
+    )
+
+
+def macro_line(average: MacroAverage | None) -> str:
+    """A sentence on the mean difference over tasks; empty where there is none."""
+    if average is None:
+        return ""
+    p = "" if average.p is None else f", p {p_value(average.p)}"
+    interval = span(average.ci_low, average.ci_high)
+    return f"Mean over {average.tasks} tasks: {number(average.value, sign=True)} {interval}{p}."
 
 
 def comparison_markdown(comparison: Comparison, flips: Sequence[Flip] = ()) -> str:

@@ -42,7 +42,7 @@ def resampled_sums(units: Array, seed: int, draws: int = DRAWS) -> Array:
 
 
 def percentile_interval(
-    values: Array, units: int, confidence: float = 0.95
+    values: Array, units: float, confidence: float = 0.95
 ) -> tuple[float, float] | None:
     """Central interval of bootstrap values; None where half of the draws or more are undefined.
 
@@ -51,7 +51,7 @@ def percentile_interval(
 
     Args:
         values: One a draw.
-        units: Units that were drawn from.
+        units: Units that were drawn from, as `effective_units` counts them.
         confidence: Share of such intervals that should hold the true value.
 
     Source: Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13; expanded as
@@ -65,7 +65,7 @@ def percentile_interval(
     return float(low), float(high)
 
 
-def bootstrap_p(values: Array, null: float, units: int) -> float:
+def bootstrap_p(values: Array, null: float, units: float) -> float:
     """Two-sided p-value of `null`: the level at which `percentile_interval` just reaches it.
 
     Undefined values speak for the null; so does one draw more than there were.
@@ -73,7 +73,7 @@ def bootstrap_p(values: Array, null: float, units: int) -> float:
     Args:
         values: One a draw.
         null: Value under the null hypothesis.
-        units: Units that were drawn from.
+        units: Units that were drawn from, as `effective_units` counts them.
     """
     finite = values[np.isfinite(values)]
     below = float((finite < null).sum()) + float((finite == null).sum()) / 2
@@ -85,5 +85,13 @@ def bootstrap_p(values: Array, null: float, units: int) -> float:
     return 2 * float(special.stdtr(units - 1, distance))
 
 
-def _stretch(units: int) -> float:
+def effective_units(sizes: Array) -> float:
+    """As many units of one size as units of these sizes are worth; no fewer than 2.
+
+    Source: Kish 1965; for few clusters Carter, Schnepel and Steigerwald 2017.
+    """
+    return max(2.0, float(sizes.sum() ** 2 / (sizes**2).sum()))
+
+
+def _stretch(units: float) -> float:
     return math.sqrt(units / (units - 1))

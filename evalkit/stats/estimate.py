@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evalkit.metrics.aggregation import AGGREGATIONS, Aggregation
-from evalkit.stats.bootstrap import DRAWS, percentile_interval, resampled_sums
+from evalkit.stats.bootstrap import DRAWS, effective_units, percentile_interval, resampled_sums
 from evalkit.stats.intervals import effective_size, mean_stderr, t_interval, wilson_interval
 from evalkit.stats.units import Array, Codes, cluster_codes, matrix, unit_sums
 
@@ -117,7 +117,7 @@ def _of_corpus(
     sums, sizes = unit_sums(rows, codes)
     drawn = resampled_sums(np.column_stack([sums, sizes]), seed, draws)
     values = aggregation.value(drawn[:, :-1], drawn[:, -1])
-    interval = percentile_interval(values, len(sums), confidence)
+    interval = percentile_interval(values, effective_units(sizes), confidence)
     method = "bootstrap" if codes is None else "cluster bootstrap"
     if interval is None:
         return None, None, method

@@ -23,13 +23,15 @@ def mean_stderr(values: Array, codes: Codes | None = None) -> float:
         values: Shape (n,); at least two, in at least two clusters.
         codes: Cluster number of each value.
 
-    Source: Liang and Zeger 1986; Cameron and Miller 2015, "A practitioner's guide to cluster-robust
-    inference", with the correction C / (C - 1); for evaluations Miller 2024, "Adding error bars to
-    evals".
+    Source: Liang and Zeger 1986, in the form CR3, which leaves each cluster out once and stays
+    honest where few clusters differ in size (MacKinnon, Nielsen and Webb 2023, "Cluster-robust
+    inference: a guide to empirical practice"); for clusters of one size it is the usual
+    C / (C - 1) form. For evaluations Miller 2024, "Adding error bars to evals".
     """
-    residuals, _ = unit_sums((values - values.mean())[:, None], codes)
-    units = len(residuals)
-    return math.sqrt(units / (units - 1) * float((residuals**2).sum())) / len(values)
+    residuals, sizes = unit_sums((values - values.mean())[:, None], codes)
+    units, n = len(residuals), len(values)
+    shifts = residuals[:, 0] / (n - sizes)
+    return math.sqrt((units - 1) / units * float((shifts**2).sum()))
 
 
 def t_interval(mean: float, stderr: float, freedom: float, confidence: float = 0.95) -> Interval:

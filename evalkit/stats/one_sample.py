@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evalkit.metrics.aggregation import AGGREGATIONS
-from evalkit.stats.bootstrap import DRAWS, bootstrap_p, resampled_sums
+from evalkit.stats.bootstrap import DRAWS, bootstrap_p, effective_units, resampled_sums
 from evalkit.stats.estimate import is_binary
 from evalkit.stats.intervals import effective_size, mean_stderr
 from evalkit.stats.significance import binomial_p, score_p, t_p
@@ -50,7 +50,7 @@ def value_p(
     if not how.is_mean:
         sums, sizes = unit_sums(rows, codes)
         drawn = resampled_sums(np.column_stack([sums, sizes]), seed, draws)
-        return bootstrap_p(how.value(drawn[:, :-1], drawn[:, -1]), null, units)
+        return bootstrap_p(how.value(drawn[:, :-1], drawn[:, -1]), null, effective_units(sizes))
     values = rows[:, 0]
     if codes is None and is_binary(values):
         return binomial_p(int(values.sum()), n, null)

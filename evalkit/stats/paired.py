@@ -7,7 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evalkit.metrics.aggregation import AGGREGATIONS, Aggregation
-from evalkit.stats.bootstrap import DRAWS, bootstrap_p, percentile_interval, resampled_sums
+from evalkit.stats.bootstrap import (
+    DRAWS,
+    bootstrap_p,
+    effective_units,
+    percentile_interval,
+    resampled_sums,
+)
 from evalkit.stats.estimate import is_binary
 from evalkit.stats.intervals import effective_size, mean_stderr, t_interval, tango_interval
 from evalkit.stats.power import ALPHA, minimal_detectable_effect
@@ -198,9 +204,9 @@ def _compare_corpus(pairs: _Pairs) -> _Spread:
     value = pairs.aggregation.value
     p = randomization_p(a, b, sizes, pairs.aggregation, seed=pairs.seed, draws=pairs.draws)
     drawn = resampled_sums(np.column_stack([a, b, sizes]), pairs.seed, pairs.draws)
-    k = a.shape[1]
+    k, units = a.shape[1], effective_units(sizes)
     values = value(drawn[:, k : 2 * k], drawn[:, -1]) - value(drawn[:, :k], drawn[:, -1])
-    interval = percentile_interval(values, len(a), 1 - pairs.alpha)
+    interval = percentile_interval(values, units, 1 - pairs.alpha)
     if interval is None:
         return _Spread(None, None, p if pairs.null == 0 else None, f"{prefix}randomization", None)
     finite = values[np.isfinite(values)]
@@ -209,7 +215,7 @@ def _compare_corpus(pairs: _Pairs) -> _Spread:
     if pairs.null != 0:
         # A difference cannot be surer to lie beyond a margin than to lie beyond 0; the bound keeps
         # the bootstrap, too sure of itself on few documents, in check.
-        p = max(p, bootstrap_p(values, pairs.null, len(a)))
+        p = max(p, bootstrap_p(values, pairs.null, units))
         test = f"{prefix}paired bootstrap"
     visible = minimal_detectable_effect(stderr, pairs.alpha) if stderr > 0 else None
     return _Spread(stderr, interval, p, test, visible)

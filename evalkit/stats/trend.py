@@ -7,7 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evalkit.metrics.aggregation import AGGREGATIONS
-from evalkit.stats.bootstrap import DRAWS, bootstrap_p, percentile_interval, resampled_sums
+from evalkit.stats.bootstrap import (
+    DRAWS,
+    bootstrap_p,
+    effective_units,
+    percentile_interval,
+    resampled_sums,
+)
 from evalkit.stats.intervals import mean_stderr, t_interval
 from evalkit.stats.significance import sign_flip_p
 from evalkit.stats.units import Array, cluster_codes, matrix, unit_sums
@@ -86,8 +92,9 @@ def trend(
     slopes = _drawn_slopes(
         [unit_sums(rows, codes) for rows in runs], how.value, weights, seed, draws
     )
-    interval = percentile_interval(slopes, units)
-    p = None if interval is None else bootstrap_p(slopes, 0.0, units)
+    worth = effective_units(unit_sums(runs[0], codes)[1])
+    interval = percentile_interval(slopes, worth)
+    p = None if interval is None else bootstrap_p(slopes, 0.0, worth)
     ends: tuple[float | None, float | None] = interval or (None, None)
     return Trend(slope, ends[0], ends[1], p, f"{prefix}bootstrap trend", n)
 
