@@ -1,103 +1,258 @@
-"""Prefix forests: many spans laid into one sequence so that shared tokens are computed once.
+"""Prefix forests: which forward passes answer many spans with every shared token computed once.
 
-Spans are sorted, so that each shares its longest prefix with its neighbour; a token that continues
-a path already laid is not laid again. A pack is the resulting forest in one flat row: a token's
-depth is its position, and it may attend to its ancestors only.
+Spans are sorted by their inputs, so that those with a common prefix are neighbours. A *pass* lays a
+part of the forest into one flat row, depth first; a token's depth is its position and it sees its
+ancestors only. Where a subtree is larger than the token budget, its common prefix, the *trunk*, is
+a pass of its own whose keys and values are kept, and the branches follow on top of it.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.engine.tokenization import Span
 
+# Carrying a trunk splits passes; fewer tokens than these are quicker computed again.
+WORTH_CARRYING = 64
+
+Places = NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
-class Pack:
-    """One forward pass over a forest of T tokens that answers the spans `members`.
+class Pass:
+    """One forward pass over T tokens.
 
     Attributes:
         tokens: Token ids, shape (T,).
         depths: Positions, shape (T,).
-        ancestors: Whether token j is token i or an ancestor of it, shape (T, T).
-        members: Index of each span in the planned list.
-        predictors: For each member, the flat places whose predictions are scored.
+        ends: One more than the last place of each token's subtree, shape (T,): token i sees token j
+            where j <= i < ends[j].
+        level: How many kept trunks the tokens stand on.
+        keep: Whether this pass is a trunk whose keys and values later passes need.
+        places: Flat place of each prediction, shape (P,).
+        targets: Token that is to be predicted there, shape (P,).
+        owners: Index of the span the prediction counts for, shape (P,).
     """
 
-    tokens: NDArray[np.int64]
-    depths: NDArray[np.int64]
-    ancestors: NDArray[np.bool_]
-    members: list[int]
-    predictors: list[list[int]]
+    tokens: Places
+    depths: Places
+    ends: Places
+    level: int
+    keep: bool
+    places: Places
+    targets: Places
+    owners: Places
 
 
-def plan_packs(spans: Sequence[Span], token_budget: int, most_spans: int | None) -> Iterator[Pack]:
-    """Lay distinct spans into packs of at most `token_budget` tokens and `most_spans` spans.
+class _Work(NamedTuple):
+    """A run of sorted spans whose first `start` tokens are shared and lie in `level` trunks."""
 
-    A single span longer than the budget gets a pack of its own.
+    low: int
+    high: int
+    start: int
+    level: int
+
+
+def plan_passes(
+    spans: Sequence[Span],
+    token_budget: int,
+    prediction_budget: int,
+    most_spans: int | None = None,
+) -> Iterator[Pass]:
+    """Lay spans into passes, trunks before what stands on them.
+
+    Args:
+        spans: In any order.
+        token_budget: Most tokens in a pass.
+        prediction_budget: Most predictions in a pass, unless one span alone has more.
+        most_spans: Most spans answered in a pass.
     """
-    builder = _Builder()
-    for index in sorted(range(len(spans)), key=lambda i: spans[i].tokens):
-        span = spans[index]
-        full = most_spans is not None and len(builder.members) >= most_spans
-        if builder.members and (full or len(builder) + builder.cost(span) > token_budget):
-            yield builder.finish()
-            builder = _Builder()
-        builder.add(index, span)
-    if builder.members:
-        yield builder.finish()
+    if spans:
+        yield from _Planner(spans, token_budget, prediction_budget, most_spans).passes()
+
+
+class _Planner:
+    def __init__(
+        self,
+        spans: Sequence[Span],
+        token_budget: int,
+        prediction_budget: int,
+        most_spans: int | None,
+    ) -> None:
+        self.order = sorted(range(len(spans)), key=lambda i: spans[i].tokens[:-1])
+        self.spans = [spans[i] for i in self.order]
+        self.budget = token_budget
+        self.prediction_budget = prediction_budget
+        self.most_spans = most_spans or len(spans)
+        self.lengths = np.array([len(span.tokens) - 1 for span in self.spans])
+        inputs = [span.tokens[:-1] for span in self.spans]
+        self.common = np.array([0, *(_common(a, b) for a, b in pairwise(inputs))])
+        self.total = np.concatenate([[0], np.cumsum(self.lengths - self.common)])
+
+    def passes(self) -> Iterator[Pass]:
+        stack = [_Work(0, len(self.spans), 0, 0)]
+        open_pass: _Builder | None = None
+        while stack:
+            work = stack.pop()
+            if self._fits(work):
+                for index in range(work.low, work.high):
+                    span = self.spans[index]
+                    if open_pass and not self._has_room(open_pass, work, span):
+                        yield open_pass.finish()
+                        open_pass = None
+                    open_pass = open_pass or _Builder(work.start, work.level)
+                    open_pass.add(self.order[index], span)
+                continue
+            if open_pass:
+                yield open_pass.finish()
+                open_pass = None
+            shared = self._shared(work)
+            if self._deserves_trunk(work, shared):
+                laid = list(self._trunk(work, shared))
+                yield from laid
+                work = _Work(work.low, work.high, shared, work.level + len(laid))
+            stack.extend(reversed(self._branches(work, shared)))
+        if open_pass:
+            yield open_pass.finish()
+
+    def _fits(self, work: _Work) -> bool:
+        """Whether the run goes into one pass, or, where predictions are many, span by span."""
+        most = self.prediction_budget
+        return self._cost(work) <= self.budget and (
+            work.high - work.low > 1 or self._predictions_from(work.low, work.start) <= most
+        )
+
+    def _predictions_from(self, index: int, start: int) -> int:
+        span = self.spans[index]
+        return min(span.scored, len(span.tokens) - 1 - start)
+
+    def _deserves_trunk(self, work: _Work, shared: int) -> bool:
+        """A lone span that does not fit is cut into trunks; a shared one has to save something."""
+        saved = (shared - work.start) * (self._cost(work) // self.budget)
+        return work.high - work.low == 1 or saved >= WORTH_CARRYING
+
+    def _cost(self, work: _Work) -> int:
+        first = int(self.lengths[work.low]) - work.start
+        return first + int(self.total[work.high] - self.total[work.low + 1])
+
+    def _shared(self, work: _Work) -> int:
+        if work.high - work.low == 1:
+            return int(self.lengths[work.low])
+        return int(self.common[work.low + 1 : work.high].min())
+
+    def _has_room(self, laid: "_Builder", work: _Work, span: Span) -> bool:
+        return (
+            (laid.start, laid.level) == (work.start, work.level)
+            and len(laid.tokens) + laid.cost(span) <= self.budget
+            and len(laid.places) + span.scored <= self.prediction_budget
+            and len(laid.members) < self.most_spans
+        )
+
+    def _trunk(self, work: _Work, shared: int) -> Iterator[Pass]:
+        """Passes over the run's common tokens, with what its spans predict there."""
+        path = self.spans[work.low].tokens
+        room = self.budget
+        if work.high - work.low == 1:
+            room = min(room, self.prediction_budget)
+        for level, low in enumerate(range(work.start, shared, room), work.level):
+            high = min(low + room, shared)
+            size = high - low
+            predictions = [
+                (depth - low, span.tokens[depth + 1], self.order[index])
+                for index, span in enumerate(self.spans[work.low : work.high], work.low)
+                for depth in range(max(low, len(span.tokens) - 1 - span.scored), high)
+                if depth < len(span.tokens) - 1
+            ]
+            yield Pass(
+                tokens=np.array(path[low:high], dtype=np.int64),
+                depths=np.arange(low, high),
+                ends=np.full(size, size),
+                level=level,
+                keep=True,
+                **_columns(predictions),
+            )
+
+    def _branches(self, work: _Work, shared: int) -> list[_Work]:
+        """The run cut where its spans part, without those that a trunk has answered already."""
+        low = work.low
+        while low < work.high and self.lengths[low] <= work.start:
+            low += 1
+        if low == work.high:
+            return []
+        inner = self.common[low + 1 : work.high]
+        cuts = [low, *(low + 1 + np.flatnonzero(inner <= shared)).tolist(), work.high]
+        return [_Work(a, b, work.start, work.level) for a, b in pairwise(cuts)]
 
 
 class _Builder:
-    """Grows one pack span by span; `path` holds the places of the newest span's tokens."""
+    """Grows one pass span by span; `path` holds the places of the newest span's tokens."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: int, level: int) -> None:
+        self.start = start
+        self.level = level
         self.tokens: list[int] = []
-        self.parents: list[int] = []
         self.depths: list[int] = []
+        self.ends: list[int] = []
         self.path: list[int] = []
         self.members: list[int] = []
-        self.predictors: list[list[int]] = []
-
-    def __len__(self) -> int:
-        return len(self.tokens)
+        self.places: list[tuple[int, int, int]] = []
 
     def cost(self, span: Span) -> int:
         """Tokens that the span would add."""
-        return len(span.tokens) - 1 - self._shared(span)
+        return len(span.tokens) - 1 - self.start - self._shared(span)
 
-    def add(self, index: int, span: Span) -> None:
+    def add(self, owner: int, span: Span) -> None:
         shared = self._shared(span)
+        for place in self.path[shared:]:
+            self.ends[place] = len(self.tokens)
         del self.path[shared:]
-        for depth in range(shared, len(span.tokens) - 1):
-            self.parents.append(self.path[-1] if self.path else -1)
+        for depth in range(self.start + shared, len(span.tokens) - 1):
             self.path.append(len(self.tokens))
             self.tokens.append(span.tokens[depth])
             self.depths.append(depth)
-        self.members.append(index)
-        self.predictors.append(self.path[-span.scored :])
+            self.ends.append(0)
+        self.members.append(owner)
+        first = max(len(span.tokens) - 1 - span.scored, self.start)
+        for depth in range(first, len(span.tokens) - 1):
+            self.places.append((self.path[depth - self.start], span.tokens[depth + 1], owner))
 
-    def finish(self) -> Pack:
-        size = len(self.tokens)
-        ancestors = np.zeros((size, size), dtype=np.bool_)
-        for place, parent in enumerate(self.parents):
-            if parent >= 0:
-                ancestors[place, : parent + 1] = ancestors[parent, : parent + 1]
-            ancestors[place, place] = True
-        return Pack(
-            np.asarray(self.tokens, dtype=np.int64),
-            np.asarray(self.depths, dtype=np.int64),
-            ancestors,
-            self.members,
-            self.predictors,
+    def finish(self) -> Pass:
+        ends = np.array(self.ends)
+        ends[self.path] = len(self.tokens)
+        return Pass(
+            tokens=np.array(self.tokens, dtype=np.int64),
+            depths=np.array(self.depths, dtype=np.int64),
+            ends=ends,
+            level=self.level,
+            keep=False,
+            **_columns(self.places),
         )
 
     def _shared(self, span: Span) -> int:
-        inputs = span.tokens[:-1]
+        inputs = span.tokens[self.start : -1]
         limit = min(len(self.path), len(inputs))
         for depth in range(limit):
             if self.tokens[self.path[depth]] != inputs[depth]:
                 return depth
         return limit
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Length of the longest common prefix."""
+    limit = min(len(a), len(b))
+    if a[:limit] == b[:limit]:
+        return limit
+    low, high = 0, limit
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if a[:middle] == b[:middle] else (low, middle)
+    return low
+
+
+def _columns(predictions: list[tuple[int, int, int]]) -> dict[str, Places]:
+    table = np.array(predictions, dtype=np.int64).reshape(-1, 3)
+    return {"places": table[:, 0], "targets": table[:, 1], "owners": table[:, 2]}

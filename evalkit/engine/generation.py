@@ -1,34 +1,47 @@
-"""Text generation: batched decoding in which no text depends on its neighbours."""
+"""Text generation: finished texts leave, waiting ones enter, and none depends on its neighbours."""
 
 import time
-from collections import defaultdict
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
+from evalkit.engine import plain
+from evalkit.engine.attention import attending
+from evalkit.engine.forest import plan_passes
+from evalkit.engine.forward import ForestAttention, ForestRunner, KeyValues
 from evalkit.engine.loading import LoadedModel
+from evalkit.engine.rows import RowCache
+from evalkit.engine.tokenization import Span
 from evalkit.errors import UsageError
 from evalkit.types import Decoding, Response
 
-ROWS = 16
+ROWS = 64
+CACHE_BYTES = 2**29
+PREFILL_TOKENS = 1024
 
 
 @dataclass(slots=True)
-class _Row:
-    """One text in the making."""
+class Row:
+    """One text in the making.
+
+    Attributes:
+        stop_window: Newest tokens in which a stop string that has just ended must lie.
+        endless: Whether only the token limit ends it.
+    """
 
     index: int
     prompt: list[int]
     decoding: Decoding
     stop_window: int
+    endless: bool = False
     tokens: list[int] = field(default_factory=list)
     random: torch.Generator | None = None
     is_finite: bool = True
-    endless: bool = False
 
 
 class Generator:
@@ -36,37 +49,33 @@ class Generator:
 
     Args:
         loaded: The model.
-        rows: Most texts generated side by side.
+        planned: Whether its attention goes by plans; if not, texts are made one by one.
+        rows: Most texts generated side by side; None for as many as the cache holds.
     """
 
-    def __init__(self, loaded: LoadedModel, rows: int | None = None) -> None:
+    def __init__(self, loaded: LoadedModel, planned: bool, rows: int | None = None) -> None:
         self._loaded = loaded
-        self._model = loaded.model
-        self._tokenizer = loaded.tokenizer
-        self._rows = rows or ROWS
-        self._pad = loaded.prefix_token
+        self._planned = planned
+        self._most_rows = rows or ROWS
 
     def generate(
         self, prompts: Sequence[list[int]], decodings: Sequence[Decoding]
     ) -> Iterator[list[tuple[int, Response, bool]]]:
-        """Yield (index, response, whether all logits were finite), a list for each batch.
+        """Yield (index, response, whether all logits were finite), a list whenever some finish.
 
         Args:
             prompts: Token ids of each prompt.
-            decodings: How to continue each; texts with other settings are not batched together.
+            decodings: How to continue each.
 
         Raises:
             UsageError: A request asks for more new tokens than the model's context holds.
         """
-        groups: dict[int, list[_Row]] = defaultdict(list)
-        for index, (prompt, decoding) in enumerate(zip(prompts, decodings, strict=True)):
-            groups[decoding.max_new_tokens].append(self._row(index, prompt, decoding))
-        for rows in groups.values():
-            rows.sort(key=lambda row: -len(row.prompt))
-            for start in range(0, len(rows), self._rows):
-                batch = rows[start : start + self._rows]
-                self._decode(batch)
-                yield [(row.index, self._response(row), row.is_finite) for row in batch]
+        rows = [
+            self._row(i, prompt, decoding)
+            for i, (prompt, decoding) in enumerate(zip(prompts, decodings, strict=True))
+        ]
+        for done in self._make(sorted(rows, key=lambda row: row.prompt), None):
+            yield [(row.index, self._response(row), row.is_finite) for row in done]
 
     def time(self, prompt: list[int], decoding: Decoding) -> tuple[Response, bool]:
         """Generate one text of exactly `max_new_tokens` alone and time it.
@@ -78,20 +87,18 @@ class Generator:
         row = self._row(0, prompt, decoding)
         row.endless = True
         clock = _Clock(self._loaded.device)
-        self._decode([row], clock)
-        response = self._response(row)
-        return (
-            Response(
-                text=response.text,
-                prompt_tokens=response.prompt_tokens,
-                output_tokens=response.output_tokens,
-                first_token_s=clock.first,
-                total_s=clock.last,
-            ),
-            row.is_finite,
+        for _ in self._make([row], clock):
+            pass
+        response = Response(
+            text=self._text(row.tokens),
+            prompt_tokens=len(row.prompt),
+            output_tokens=len(row.tokens),
+            first_token_s=clock.first,
+            total_s=clock.last,
         )
+        return response, row.is_finite
 
-    def _row(self, index: int, prompt: list[int], decoding: Decoding) -> _Row:
+    def _row(self, index: int, prompt: list[int], decoding: Decoding) -> Row:
         room = self._loaded.max_length - decoding.max_new_tokens
         if room <= 0:
             raise UsageError(
@@ -99,63 +106,44 @@ class Generator:
                 f"is {self._loaded.max_length}; lower max_gen_toks in the task."
             )
         longest_stop = max((len(stop.encode()) for stop in decoding.until), default=0)
-        row = _Row(index, (prompt or [self._pad])[-room:], decoding, longest_stop + 8)
+        kept = (prompt or [self._loaded.prefix_token])[-room:]
+        row = Row(index, kept, decoding, longest_stop + 8)
         if decoding.temperature > 0:
             row.random = torch.Generator().manual_seed(decoding.seed)
         return row
 
-    @torch.inference_mode()
-    def _decode(self, rows: list[_Row], clock: "_Clock | None" = None) -> None:
-        """Fill each row's tokens; finished rows leave the batch at once."""
-        ids, mask = self._left_padded(rows)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache: Any = DynamicCache(config=self._model.config)
-        active = list(rows)
-        for _ in range(rows[0].decoding.max_new_tokens):
-            output = self._model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            step = self._next_tokens(output.logits[:, -1].float(), active)
-            if clock:
-                clock.tick()
-            alive = [i for i, row in enumerate(active) if not self._finished(row)]
-            if not alive:
-                return
-            if len(alive) < len(active):
-                keep = torch.tensor(alive, device=ids.device)
-                cache.batch_select_indices(keep)
-                mask, positions, step = mask[keep], positions[keep], step[keep]
-                active = [active[i] for i in alive]
-            ids = step[:, None]
-            mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
-            positions = positions[:, -1:] + 1
+    def _make(self, rows: list[Row], clock: "_Clock | None") -> Iterator[list[Row]]:
+        if not rows:
+            return
+        if self._planned:
+            yield from _Decoder(self._loaded, self, rows, self._most_rows, clock).run()
+            return
+        for row in rows:
+            ends = partial(self._ends, row, clock)
+            row.tokens = plain.generate(self._loaded, row.prompt, row.decoding, ends)
+            yield [row]
 
-    def _left_padded(self, rows: list[_Row]) -> tuple[Tensor, Tensor]:
-        width = max(len(row.prompt) for row in rows)
-        ids = torch.full((len(rows), width), self._pad, dtype=torch.long)
-        mask = torch.zeros(len(rows), width, dtype=torch.long)
-        for i, row in enumerate(rows):
-            ids[i, width - len(row.prompt) :] = torch.tensor(row.prompt)
-            mask[i, width - len(row.prompt) :] = 1
-        return ids.to(self._loaded.device), mask.to(self._loaded.device)
+    def _ends(self, row: Row, clock: "_Clock | None", tokens: list[int]) -> bool:
+        if clock:
+            clock.tick()
+        row.tokens = tokens
+        return self.is_finished(row)
 
-    def _next_tokens(self, logits: Tensor, rows: list[_Row]) -> Tensor:
-        finite = (~logits.isnan()).all(-1).tolist()
-        chosen = logits.argmax(-1)
+    def choose(self, logits: Tensor, rows: Sequence[Row]) -> list[int]:
+        """Append each row's next token; logits have shape (rows, vocabulary)."""
+        broken = (logits.isnan() | logits.isposinf()).any(-1).tolist()
+        chosen: list[int] = logits.argmax(-1).tolist()
         for i, row in enumerate(rows):
-            row.is_finite = row.is_finite and finite[i]
-            if row.random is not None and finite[i]:
-                chosen[i] = _sample(logits[i].cpu(), row.decoding, row.random)
-            row.tokens.append(int(chosen[i]))
+            row.is_finite = row.is_finite and not broken[i]
+            if row.random is not None and not broken[i]:
+                chosen[i] = _sample(logits[i].float().cpu(), row.decoding, row.random)
+            row.tokens.append(chosen[i])
         return chosen
 
-    def _finished(self, row: _Row) -> bool:
+    def is_finished(self, row: Row) -> bool:
         """Whether the newest token ends the text; only its tail is decoded to find stop strings."""
+        if len(row.tokens) >= row.decoding.max_new_tokens or not row.is_finite:
+            return True
         if row.endless:
             return False
         if row.tokens[-1] in self._loaded.stop_tokens:
@@ -165,7 +153,7 @@ class Generator:
         tail = self._text(row.tokens[-row.stop_window :])
         return any(stop in tail for stop in row.decoding.until)
 
-    def _response(self, row: _Row) -> Response:
+    def _response(self, row: Row) -> Response:
         text = self._text(row.tokens)
         cuts = [text.find(stop) for stop in row.decoding.until if stop in text]
         return Response(
@@ -175,7 +163,106 @@ class Generator:
         )
 
     def _text(self, tokens: list[int]) -> str:
-        return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
+        return str(self._loaded.tokenizer.decode(tokens, skip_special_tokens=True))
+
+
+class _Decoder:
+    """Runs rows to their ends: prompts enter through a forest, then one token a step."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        generator: Generator,
+        rows: list[Row],
+        most_rows: int,
+        clock: "_Clock | None",
+    ) -> None:
+        self._model, self._device = loaded.model, loaded.device
+        self._generator = generator
+        self._runner = ForestRunner(loaded)
+        self._waiting = deque(rows)
+        self._active: list[Row] = []
+        self._clock = clock
+        capacity = max(len(row.prompt) + row.decoding.max_new_tokens for row in rows)
+        held = max(1, CACHE_BYTES // (capacity * self._bytes_per_token(rows[0].prompt[:1])))
+        self._slots = min(most_rows, held, len(rows))
+        lengths = torch.zeros(self._slots, dtype=torch.long, device=self._device)
+        self._cache = RowCache(self._slots, capacity, lengths)
+
+    @torch.inference_mode()
+    def run(self) -> Iterator[list[Row]]:
+        while self._waiting or self._active:
+            done = []
+            free = self._slots - len(self._active)
+            if self._waiting and (free >= self._slots // 4 or not self._active) and free:
+                done += self._enter(free)
+            if self._active:
+                done += self._step()
+            if done:
+                yield done
+
+    def _enter(self, count: int) -> list[Row]:
+        """Prefill waiting prompts, shared prefixes once; return those that end at once."""
+        rows = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+        spans = [Span((*row.prompt, 0), 1) for row in rows]
+        done = []
+        for step in plan_passes(spans, PREFILL_TOKENS, PREFILL_TOKENS):
+            logits, plan = self._runner.run(step, remember=True)
+            order = np.searchsorted(np.unique(step.places), step.places)
+            for place, line, owner in zip(step.places, order, step.owners, strict=True):
+                row = rows[owner]
+                self._generator.choose(logits[line : line + 1], [row])
+                if self._generator.is_finished(row):
+                    done.append(row)
+                    continue
+                self._cache.insert(len(self._active), _path(plan, int(place)))
+                self._active.append(row)
+        if self._clock:
+            self._clock.tick()
+        return done
+
+    def _step(self) -> list[Row]:
+        count = len(self._active)
+        newest = torch.tensor([[row.tokens[-1]] for row in self._active], device=self._device)
+        with attending(self._cache):
+            logits = self._model(
+                input_ids=newest,
+                position_ids=self._cache.lengths[:count, None],
+                logits_to_keep=1,
+                use_cache=False,
+            ).logits[:, -1]
+        self._cache.advance(count)
+        self._generator.choose(logits, self._active)
+        if self._clock:
+            self._clock.tick()
+        done = []
+        for place in reversed(range(count)):
+            if self._generator.is_finished(self._active[place]):
+                done.append(self._active[place])
+                last = self._active.pop()
+                if place < len(self._active):
+                    self._active[place] = last
+                    self._cache.move(len(self._active), place)
+        return done
+
+    def _bytes_per_token(self, token: list[int]) -> int:
+        (step,) = plan_passes([Span((*token, 0), 1)], 1, 1)
+        _, plan = self._runner.run(step, remember=True)
+        return sum(part.nbytes for pair in plan.own.values() for part in pair)
+
+
+def _path(plan: ForestAttention, place: int) -> dict[int, KeyValues]:
+    """Keys and values, each (heads, tokens, size), of a token, its ancestors and the prefix."""
+    ends = plan.step.ends
+    path = torch.from_numpy(np.flatnonzero((np.arange(len(ends)) <= place) & (ends > place)))
+    pieces = {}
+    for layer, own in plan.own.items():
+        parts = tuple(part[0].index_select(1, path.to(part.device)) for part in own)
+        if plan.prefix:
+            before = plan.prefix[layer]
+            parts = tuple(torch.cat([b[0], p], 1) for b, p in zip(before, parts, strict=True))
+        pieces[layer] = (parts[0], parts[1])
+    return pieces
 
 
 class _Clock:
@@ -194,7 +281,7 @@ class _Clock:
         self.first = self.first if self.first is not None else self.last
 
 
-def _sample(logits: Tensor, decoding: Decoding, random: torch.Generator) -> Tensor:
+def _sample(logits: Tensor, decoding: Decoding, random: torch.Generator) -> int:
     """One draw from the nucleus (Holtzman et al. 2020) of the tempered distribution."""
     probabilities = (logits / decoding.temperature).softmax(-1)
     if decoding.top_p < 1.0:
@@ -203,4 +290,4 @@ def _sample(logits: Tensor, decoding: Decoding, random: torch.Generator) -> Tens
         probabilities = torch.zeros_like(probabilities).scatter(
             -1, order, ordered.masked_fill(outside, 0.0)
         )
-    return torch.multinomial(probabilities, 1, generator=random)[0]
+    return int(torch.multinomial(probabilities, 1, generator=random)[0])

@@ -54,12 +54,13 @@ class LocalEngine:
         self.loaded = load_model(checkpoint, tokenizer, device, dtype)
         self._encoder = Encoder(tokenizer, self.loaded.prefix_token, self.loaded.max_length)
         self._scorer = Scorer(self.loaded, batch_size)
-        self._generator = Generator(self.loaded, batch_size)
+        self._generator = Generator(self.loaded, self._scorer.packed, batch_size)
         self.load_s = time.perf_counter() - started
         self.warnings: list[str] = []
         if not self._scorer.packed:
             self.warnings.append(
-                f"{checkpoint.architecture} does not honour a tree mask; requests are batched."
+                f"{checkpoint.architecture} does not allow planned attention; "
+                "its requests are batched plainly."
             )
 
     def respond(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Response]]]:

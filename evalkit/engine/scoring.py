@@ -1,19 +1,25 @@
-"""Log-likelihoods of spans: packed into forests, or batched where a model ignores the mask."""
+"""Log-likelihoods of spans."""
 
-import inspect
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from evalkit.engine.forest import Pack, plan_packs
+from evalkit.engine.attention import use_plans
+from evalkit.engine.forest import Pass, plan_passes
+from evalkit.engine.forward import ForestRunner
 from evalkit.engine.loading import LoadedModel
+from evalkit.engine.plain import score_batch
 from evalkit.engine.tokenization import Span
 
 TOKEN_BUDGET = 1024
-CHUNK = 256
-SELF_CHECK_TOLERANCE = {torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 2e-1}
+# Logits are the largest thing in memory; a pass computes no more of them than fit in this.
+LOGIT_BYTES = 2**26
+CHUNK = 128
+# Of a log-likelihood, in the self-check.
+RELATIVE_TOLERANCE = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 3e-2}
 
 
 class SpanScore(NamedTuple):
@@ -29,123 +35,127 @@ class Scorer:
 
     Args:
         loaded: The model.
-        most_spans: Most spans in one forward pass; None for as many as the token budget holds.
+        most_spans: Most spans in one forward pass; None for as many as the budgets hold.
     """
 
     def __init__(self, loaded: LoadedModel, most_spans: int | None = None) -> None:
-        self._model = loaded.model
-        self._device = loaded.device
+        self._loaded = loaded
         self._most_spans = most_spans
-        self._keeps_logits = "logits_to_keep" in inspect.signature(loaded.model.forward).parameters
-        config = loaded.model.config.get_text_config()
-        self._window: int | None = getattr(config, "sliding_window", None)
-        self.packed = self._keeps_logits and self._mask_is_honoured(loaded)
+        self._runner = ForestRunner(loaded)
+        vocabulary = loaded.model.config.get_text_config().vocab_size
+        self._predictions = max(64, LOGIT_BYTES // (4 * vocabulary))
+        self.packed = self._forest_is_right()
 
     def score(self, spans: Sequence[Span]) -> Iterator[list[tuple[int, SpanScore]]]:
-        """Yield (index into `spans`, score), a list for each forward pass."""
-        fits = [self.packed and (not self._window or len(s.tokens) <= self._window) for s in spans]
-        packable = [i for i, fit in enumerate(fits) if fit]
-        plain = [i for i, fit in enumerate(fits) if not fit]
-        for pack in plan_packs([spans[i] for i in packable], TOKEN_BUDGET, self._most_spans):
-            members = [packable[m] for m in pack.members]
-            yield list(
-                zip(members, self._score_pack(pack, [spans[i] for i in members]), strict=True)
-            )
-        plain.sort(key=lambda i: -len(spans[i].tokens))
-        step = self._most_spans or max(1, TOKEN_BUDGET // max(map(_length, spans), default=1))
-        for start in range(0, len(plain), step):
-            batch = plain[start : start + step]
-            yield list(zip(batch, self._score_batch([spans[i] for i in batch]), strict=True))
+        """Yield (index into `spans`, score), a list for each forward pass that completes some."""
+        if self.packed:
+            yield from self._score_forest(spans)
+        else:
+            yield from self._score_plainly(spans)
 
-    @torch.inference_mode()
-    def _score_pack(self, pack: Pack, spans: Sequence[Span]) -> list[SpanScore]:
-        places = sorted({place for path in pack.predictors for place in path})
-        row_of = {place: row for row, place in enumerate(places)}
-        allowed = torch.from_numpy(pack.ancestors).to(self._device)
-        dtype = self._model.dtype
-        mask = torch.zeros(allowed.shape, dtype=dtype, device=self._device)
-        mask.masked_fill_(~allowed, torch.finfo(dtype).min)
-        logits = self._model(
-            input_ids=torch.from_numpy(pack.tokens)[None].to(self._device),
-            position_ids=torch.from_numpy(pack.depths)[None].to(self._device),
-            attention_mask=mask[None, None],
-            logits_to_keep=torch.tensor(places, device=self._device),
-            use_cache=False,
-        ).logits[0]
-        rows = [row_of[place] for path in pack.predictors for place in path]
-        return self._read(logits, rows, spans)
+    def _score_forest(self, spans: Sequence[Span]) -> Iterator[list[tuple[int, SpanScore]]]:
+        totals = np.zeros(len(spans))
+        greedy = np.ones(len(spans), dtype=bool)
+        missing = np.array([span.scored for span in spans])
+        for step in plan_passes(spans, TOKEN_BUDGET, self._predictions, self._most_spans):
+            logits, _ = self._runner.run(step)
+            if not len(step.places):
+                continue
+            rows = np.searchsorted(np.unique(step.places), step.places)
+            values, right = read(logits, rows, step.targets)
+            np.add.at(totals, step.owners, values)
+            np.logical_and.at(greedy, step.owners, right)
+            np.subtract.at(missing, step.owners, 1)
+            done = [int(i) for i in np.unique(step.owners) if not missing[i]]
+            yield [
+                (i, SpanScore(float(totals[i]), bool(greedy[i]), bool(np.isfinite(totals[i]))))
+                for i in done
+            ]
 
-    @torch.inference_mode()
-    def _score_batch(self, spans: Sequence[Span]) -> list[SpanScore]:
-        """Right-padded; a causal model's predictions do not see the padding behind them."""
-        width = max(len(span.tokens) - 1 for span in spans)
-        ids = torch.zeros(len(spans), width, dtype=torch.long)
-        seen = torch.zeros(len(spans), width, dtype=torch.long)
-        for row, span in enumerate(spans):
-            ids[row, : len(span.tokens) - 1] = torch.tensor(span.tokens[:-1])
-            seen[row, : len(span.tokens) - 1] = 1
-        first = min(len(span.tokens) - 1 - span.scored for span in spans)
-        kept = {"logits_to_keep": width - first} if self._keeps_logits else {}
-        logits = self._model(
-            input_ids=ids.to(self._device),
-            attention_mask=seen.to(self._device),
-            use_cache=False,
-            **kept,
-        ).logits[:, -(width - first) :]
-        rows = [
-            row * logits.shape[1] + place - first
-            for row, span in enumerate(spans)
-            for place in range(len(span.tokens) - 1 - span.scored, len(span.tokens) - 1)
-        ]
-        return self._read(logits.flatten(0, 1), rows, spans)
+    def _score_plainly(self, spans: Sequence[Span]) -> Iterator[list[tuple[int, SpanScore]]]:
+        order = sorted(range(len(spans)), key=lambda i: -len(spans[i].tokens))
+        longest = len(spans[order[0]].tokens) if order else 1
+        step = self._most_spans or max(1, TOKEN_BUDGET // longest)
+        for start in range(0, len(order), step):
+            batch = order[start : start + step]
+            scores = self._score_alike([spans[i] for i in batch])
+            yield list(zip(batch, scores, strict=True))
 
-    def _read(self, logits: Tensor, rows: list[int], spans: Sequence[Span]) -> list[SpanScore]:
-        """Log-probabilities of the spans' scored tokens from the rows that predict them."""
-        targets = torch.tensor([t for span in spans for t in span.tokens[-span.scored :]])
-        index = torch.tensor(rows)
-        values, greedy = [], []
-        for start in range(0, len(rows), CHUNK):
-            part = logits[index[start : start + CHUNK].to(logits.device)].float()
-            wanted = targets[start : start + CHUNK].to(logits.device)
-            picked = part.gather(-1, wanted[:, None])[:, 0]
-            values.append((picked - part.logsumexp(-1)).cpu())
-            greedy.append((part.argmax(-1) == wanted).cpu())
-        counts = [span.scored for span in spans]
-        parts = zip(
-            torch.split(torch.cat(values), counts),
-            torch.split(torch.cat(greedy), counts),
-            strict=True,
-        )
+    def _score_alike(self, spans: Sequence[Span]) -> list[SpanScore]:
+        logits, rows = score_batch(self._loaded, spans)
+        targets = np.array([token for span in spans for token in span.tokens[-span.scored :]])
+        values, right = read(logits, np.array(rows), targets)
+        cuts = np.cumsum([span.scored for span in spans])[:-1]
         return [
-            SpanScore(float(v.double().sum()), bool(g.all()), bool(v.isfinite().all()))
-            for v, g in parts
+            SpanScore(float(v.sum()), bool(g.all()), bool(np.isfinite(v).all()))
+            for v, g in zip(np.split(values, cuts), np.split(right, cuts), strict=True)
         ]
 
-    def _mask_is_honoured(self, loaded: LoadedModel) -> bool:
-        """Whether a few packed spans get the scores they get one by one."""
-        vocabulary = min(loaded.model.config.get_text_config().vocab_size, len(loaded.tokenizer))
-        length = min(12, loaded.max_length)
-        generator = torch.Generator().manual_seed(0)
-        draws = torch.randint(vocabulary, (4, length + 1), generator=generator).tolist()
-        shared = draws[0][: length // 2]
-        spans = [Span(tuple(shared + row[length // 2 :]), length // 2) for row in draws[:3]]
-        spans.append(Span(tuple(draws[3]), length // 2))
-        alone = [self._score_batch([span])[0] for span in spans]
-        try:
-            pack = next(plan_packs(spans, TOKEN_BUDGET, None))
-            packed = dict(
-                zip(
-                    pack.members,
-                    self._score_pack(pack, [spans[i] for i in pack.members]),
-                    strict=True,
-                )
-            )
-        except (RuntimeError, ValueError, TypeError, AttributeError):
+    def _forest_is_right(self) -> bool:
+        """Whether a few spans get the scores in a forest, trunk and all, that they get alone."""
+        spans = _check_spans(self._loaded)
+        alone = [self._score_alike([span])[0].loglikelihood for span in spans]
+        before = self._loaded.model.config._attn_implementation
+        if not use_plans(self._loaded.model):
             return False
-        allowed = SELF_CHECK_TOLERANCE.get(self._model.dtype, 1e-3)
-        pairs = [(packed[i].loglikelihood, alone[i].loglikelihood) for i in range(len(spans))]
-        return all(abs(a - b) <= allowed * max(1.0, abs(b)) or a != a for a, b in pairs)
+        try:
+            packed = [_sums(self._runner, passes, len(spans)) for passes in _check_plans(spans)]
+        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError):
+            packed = [[float("inf")] * len(spans)]
+        allowed = RELATIVE_TOLERANCE.get(self._loaded.model.dtype, 1e-5)
+        # A model that answers NaN is refused later, with the sample's name.
+        right = all(
+            np.isnan(b) or abs(a - b) <= allowed * max(1.0, abs(b))
+            for found in packed
+            for a, b in zip(found, alone, strict=True)
+        )
+        if not right:
+            self._loaded.model.set_attn_implementation(before)
+        return right
 
 
-def _length(span: Span) -> int:
-    return len(span.tokens)
+@torch.inference_mode()
+def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probabilities (float64) of target tokens, and whether each is the most likely.
+
+    Args:
+        logits: Shape (rows, vocabulary).
+        rows: Which row predicts each target, shape (n,).
+        targets: Token ids, shape (n,).
+    """
+    values, right = [], []
+    for start in range(0, len(rows), CHUNK):
+        part = logits[torch.from_numpy(rows[start : start + CHUNK]).to(logits.device)].float()
+        wanted = torch.from_numpy(targets[start : start + CHUNK]).to(logits.device)
+        picked = part.gather(-1, wanted[:, None])[:, 0]
+        values.append((picked - part.logsumexp(-1)).double().cpu().numpy())
+        right.append((part.argmax(-1) == wanted).cpu().numpy())
+    return np.concatenate(values), np.concatenate(right)
+
+
+def _sums(runner: ForestRunner, passes: Iterator[Pass], count: int) -> list[float]:
+    totals = np.zeros(count)
+    for step in passes:
+        logits, _ = runner.run(step)
+        if len(step.places):
+            rows = np.searchsorted(np.unique(step.places), step.places)
+            np.add.at(totals, step.owners, read(logits, rows, step.targets)[0])
+    return [float(total) for total in totals]
+
+
+def _check_plans(spans: Sequence[Span]) -> list[Iterator[Pass]]:
+    """All spans in one pass; and so few tokens a pass that their common prefix becomes a trunk."""
+    length = len(spans[0].tokens)
+    return [plan_passes(spans, budget, TOKEN_BUDGET) for budget in (TOKEN_BUDGET, length * 3 // 4)]
+
+
+def _check_spans(loaded: LoadedModel) -> list[Span]:
+    """Random spans that share a prefix, some of them twice branched, and one that stands alone."""
+    vocabulary = min(loaded.model.config.get_text_config().vocab_size, len(loaded.tokenizer))
+    length = min(48, loaded.max_length)
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randint(vocabulary, (6, length + 1), generator=generator).tolist()
+    half, most = length // 2, length * 3 // 4
+    shared = [draws[0][:half] + row[half:] for row in draws[:5]]
+    shared[1][:most] = shared[0][:most]
+    return [Span(tuple(row), max(length // 3, 1)) for row in [*shared, draws[5]]]

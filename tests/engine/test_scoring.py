@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from evalkit.engine import scoring
 from evalkit.engine.checkpoint import open_checkpoint
-from evalkit.engine.forest import plan_packs
+from evalkit.engine.forest import plan_passes
 from evalkit.engine.local import LocalEngine
 from evalkit.engine.tokenization import Span, windows
 from evalkit.types import Request, RequestKind
@@ -60,6 +63,7 @@ def test_plain_batches_give_the_same_scores(tmp_path, family):
     requests = [*every_pair(), Request(RequestKind.ROLLING, "", "The baker said that. " * 40)]
     packed = ask(engine, requests)
     engine._scorer.packed = False
+    engine.loaded.model.set_attn_implementation("sdpa")
     for a, b in zip(packed, ask(engine, requests), strict=True):
         assert a.loglikelihood == pytest.approx(b.loglikelihood, abs=1e-3)
         assert a.is_greedy == b.is_greedy
@@ -71,7 +75,7 @@ def test_a_model_that_ignores_the_mask_falls_back(tmp_path):
     )
     engine = LocalEngine(open_checkpoint(folder), device="cpu")
     assert not engine._scorer.packed
-    assert "tree mask" in engine.warnings[0]
+    assert "planned attention" in engine.warnings[0]
     request = every_pair()[1]
     assert ask(engine, [request])[0].loglikelihood == pytest.approx(
         by_definition(folder, request), abs=1e-3
@@ -95,19 +99,61 @@ def test_an_empty_continuation_scores_zero(checkpoint):
     assert (response.loglikelihood, response.is_greedy) == (0.0, True)
 
 
-def test_a_pack_lays_shared_tokens_once():
+def test_the_self_check_packs_and_carries(checkpoint):
+    """It would prove nothing if each span had a pass to itself, or no trunk were kept."""
+    loaded = LocalEngine(open_checkpoint(checkpoint), device="cpu").loaded
+    together, carried = map(list, scoring._check_plans(scoring._check_spans(loaded)))
+    assert len(together) == 1
+    assert any(step.keep for step in carried)
+
+
+def test_a_pass_lays_shared_tokens_once():
     spans = [Span((1, 2, 3, 4), 1), Span((1, 2, 3, 9), 1), Span((1, 2, 7, 8, 9), 2)]
-    (pack,) = plan_packs(spans, token_budget=100, most_spans=None)
-    assert sorted(pack.tokens.tolist()) == [1, 2, 3, 7, 8]
-    assert pack.depths.tolist() == [0, 1, 2, 2, 3]
-    assert pack.ancestors.sum(axis=1).tolist() == [1, 2, 3, 3, 4]
+    (step,) = plan_passes(spans, token_budget=100, prediction_budget=100)
+    assert step.tokens.tolist() == [1, 2, 3, 7, 8]
+    assert step.depths.tolist() == [0, 1, 2, 2, 3]
+    seen = [[j for j in range(5) if j <= i < step.ends[j]] for i in range(5)]
+    assert seen == [[0], [0, 1], [0, 1, 2], [0, 1, 3], [0, 1, 3, 4]]
 
 
-def test_packs_hold_the_budget_and_every_span():
-    spans = [Span(tuple(range(start, start + 10)), 3) for start in range(0, 300, 10)]
-    packs = list(plan_packs(spans, token_budget=40, most_spans=None))
-    assert all(len(pack.tokens) <= 40 for pack in packs)
-    assert sorted(i for pack in packs for i in pack.members) == list(range(30))
+def test_a_long_preamble_is_laid_once_and_carried():
+    preamble = tuple(range(1000, 1200))
+    spans = [Span((*preamble, n, n + 1, n + 2), 1) for n in range(0, 300, 3)]
+    passes = list(plan_passes(spans, token_budget=64, prediction_budget=64))
+    assert sum(len(step.tokens) for step in passes) == 200 + 2 * 100
+    assert [step.keep for step in passes[:5]] == [True, True, True, True, False]
+    assert {step.level for step in passes[4:]} == {4}
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 2), min_size=2, max_size=12), st.integers(1, 11)),
+        max_size=30,
+    ),
+    st.integers(1, 20),
+    st.integers(1, 8),
+)
+@settings(max_examples=200, deadline=None)
+def test_every_scored_token_is_predicted_once_from_its_own_past(drawn, budget, most):
+    """Follow each prediction's ancestors back through the trunks: they spell the span's input."""
+    spans = [Span(tuple(tokens), min(scored, len(tokens) - 1)) for tokens, scored in drawn]
+    seen = {}
+    trunks = []
+    for step in plan_passes(spans, budget, prediction_budget=most, most_spans=most):
+        del trunks[step.level :]
+        before = [token for trunk in trunks for token in trunk]
+        for place, target, owner in zip(step.places, step.targets, step.owners, strict=True):
+            path = [j for j in range(place + 1) if place < step.ends[j]]
+            past = before + [int(step.tokens[j]) for j in path]
+            assert step.depths[place] == len(past) - 1
+            assert (owner, len(past)) not in seen
+            seen[owner, len(past)] = (*past, int(target))
+        if step.keep:
+            trunks.append(step.tokens.tolist())
+    for index, span in enumerate(spans):
+        for end in range(len(span.tokens) - span.scored, len(span.tokens)):
+            assert seen.pop((index, end)) == span.tokens[: end + 1]
+    assert not seen
 
 
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 16, 17, 40])
