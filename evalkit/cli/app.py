@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from evalkit import __version__
-from evalkit.cli import compare, dashboard, demo, gate, ls, noise, power, run, train
+from evalkit.cli import baseline, compare, dashboard, demo, gate, ls, noise, power, run, train
 from evalkit.cli.output import fail
 from evalkit.errors import EvalkitError
 
@@ -21,7 +21,7 @@ app = typer.Typer(
         "token_normalize_func": lambda word: word.replace("_", "-"),
     },
 )
-for command in (run, ls, compare, gate, power, noise, dashboard, train, demo):
+for command in (run, ls, compare, gate, baseline, power, noise, dashboard, train, demo):
     command.register(app)
 
 

@@ -1,7 +1,16 @@
 """The gate: rules over a comparison, verdicts, and reports for CI and people."""
 
-from evalkit.gating.config import TEMPLATE, Baseline, Defaults, GateConfig, Rule, load_config
+from evalkit.gating.config import (
+    TEMPLATE,
+    Baseline,
+    Defaults,
+    GateConfig,
+    Rule,
+    Waiver,
+    load_config,
+)
 from evalkit.gating.gate import gate
+from evalkit.gating.model import gate_model
 from evalkit.gating.report import annotate, junit, markdown, write_reports
 from evalkit.gating.verdict import Check, GateResult, Verdict
 
@@ -14,8 +23,10 @@ __all__ = [
     "GateResult",
     "Rule",
     "Verdict",
+    "Waiver",
     "annotate",
     "gate",
+    "gate_model",
     "junit",
     "load_config",
     "markdown",

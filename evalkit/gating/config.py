@@ -2,6 +2,8 @@
 
 import difflib
 from collections.abc import Sequence
+from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +19,7 @@ from pydantic import (
 )
 
 from evalkit.errors import UsageError
+from evalkit.stats import TestName
 
 
 class _Strict(BaseModel):
@@ -73,6 +76,9 @@ class Rule(_Strict):
             a fall is no loss, so it does not apply to them.
         max_rise: How far a metric may rise above the baseline; not for metrics where higher is
             better.
+        test: How a difference is tested; `auto` chooses by the metric.
+        repeats: How often a timing is taken by `evalkit gate --model`, in turns with the baseline's
+            checkpoint.
     """
 
     task: str
@@ -82,6 +88,8 @@ class Rule(_Strict):
     max: float | None = Field(None, allow_inf_nan=False)
     max_drop: MarginField = None
     max_rise: MarginField = None
+    test: TestName = "auto"
+    repeats: int = Field(5, ge=3, le=100)
 
     @model_validator(mode="after")
     def _limited(self) -> "Rule":
@@ -101,12 +109,35 @@ class Baseline(_Strict):
     """The run to compare with.
 
     Attributes:
-        select: Run id, name, `tag:KEY=VALUE` or `latest`.
+        select: Run id, name, `tag:KEY=VALUE`, `latest`, `tag:NAME` of a baseline, or its file.
         fallback: The same, for when `select` names no run.
+        require_same: Fields of the manifest, such as `settings.dtype` or `environment.hardware`,
+            that run and baseline have to share.
     """
 
     select: str
     fallback: str | None = None
+    require_same: tuple[str, ...] = ()
+
+
+class Waiver(_Strict):
+    """A regression that is let through for a while.
+
+    Attributes:
+        rule: Task or glob, or both task and metric with a space between, that it covers.
+        until: Last day it holds.
+        reason: Why.
+        by: Who answers for it.
+    """
+
+    rule: str = Field(min_length=1)
+    until: date
+    reason: str = Field(min_length=1)
+    by: str = Field(min_length=1)
+
+    def covers(self, task: str, metric: str) -> bool:
+        """Whether it is meant for a figure."""
+        return fnmatchcase(task, self.rule) or fnmatchcase(f"{task} {metric}", self.rule)
 
 
 class Defaults(_Strict):
@@ -132,12 +163,14 @@ class GateConfig(_Strict):
         version: Of the file's format.
         baseline: The run to compare with, unless the command names one.
         rules: None means each task's primary metric may not get worse.
+        waivers: Regressions that are let through for a while.
     """
 
     version: Literal[1] = 1
     baseline: Baseline | None = None
     defaults: Defaults = Defaults()
     rules: tuple[Rule, ...] | None = Field(None, min_length=1)
+    waivers: tuple[Waiver, ...] = ()
 
     @field_validator("baseline", mode="before")
     @classmethod
@@ -145,7 +178,12 @@ class GateConfig(_Strict):
         return {"select": value} if isinstance(value, str) else value
 
 
-_MODELS: dict[str, type[BaseModel]] = {"rules": Rule, "defaults": Defaults, "baseline": Baseline}
+_MODELS: dict[str, type[BaseModel]] = {
+    "rules": Rule,
+    "defaults": Defaults,
+    "baseline": Baseline,
+    "waivers": Waiver,
+}
 
 
 def load_config(path: str | Path) -> GateConfig:
@@ -214,9 +252,12 @@ TEMPLATE = """\
 # difference is significant; where the samples cannot tell, the verdict is inconclusive.
 version: 1
 
-# The run to compare with: a run id, a name, tag:KEY=VALUE or latest. --baseline overrides it.
+# The run to compare with: a run id, a name, tag:KEY=VALUE, latest, tag:NAME of a baseline that
+# 'evalkit baseline set' made, or such a file. --baseline overrides it.
 baseline:
-  select: tag:role=baseline
+  select: tag:main
+  # fallback: tag:role=baseline              # where select names nothing
+  # require_same: [settings.dtype]           # manifest fields both have to share
 
 defaults:
   alpha: 0.05             # chance of any false alarm of the whole gate
@@ -243,4 +284,17 @@ rules:
   # - task: toxicity_*
   #   metric: rate
   #   max: 0.02
+
+  # Timings: 'evalkit gate --model' takes them in turns with the baseline's checkpoint.
+  # - task: latency
+  #   metric: first_token_s
+  #   max_rise: 10%
+  #   repeats: 7
+
+# Regressions that are let through for a while; after the day they fail again.
+# waivers:
+#   - rule: hellaswag
+#     until: 2030-01-31
+#     reason: new tokenizer, see the ticket
+#     by: someone@example.org
 """

@@ -1,18 +1,20 @@
 """From questions to verdicts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from evalkit.gating.config import Defaults, Margin
+from evalkit.gating.latency import TIMED, Rounds, timing_differences
 from evalkit.gating.selection import Figure, Question
 from evalkit.gating.verdict import INCOMPLETE, NO_BASELINE, UNDECIDED, Check, Verdict
 from evalkit.metrics.aggregation import AGGREGATIONS
 from evalkit.results import Comparison, Difference, Store
 from evalkit.results.text import number, p_value, span
 from evalkit.stats import benjamini_hochberg, holm, sample_size, value_p
+from evalkit.stats.sequential import Side
 
 # Batch size, order and threads move a mean log-likelihood in its fifth digit; a checkpoint against
 # itself must pass, however consistent so small a difference is.
@@ -34,6 +36,7 @@ class Evidence:
         run_id: The run in question.
         scores: Its scores, by figure.
         comparison: With the baseline, where there is one.
+        rounds: In which the two were timed in turns.
         seed: Seed of all resampling.
     """
 
@@ -41,7 +44,13 @@ class Evidence:
     run_id: str
     scores: dict[Figure, pd.Series]
     comparison: Comparison | None
+    rounds: Rounds | None = None
     seed: int = 0
+
+    @property
+    def timed(self) -> set[Figure]:
+        """Figures that a clock took."""
+        return {figure for figure, score in self.scores.items() if score["unit"] in TIMED}
 
     def difference(self, figure: Figure) -> Difference | None:
         """The figure's row in the comparison."""
@@ -65,17 +74,49 @@ class _Finding:
     loss_p: float = 1.0
     gain_p: float = 1.0
     deviation: float | None = None
+    settled: bool = False
 
 
-def decide(questions: Sequence[Question], evidence: Evidence, defaults: Defaults) -> list[Check]:
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a sequential gate decided on the way.
+
+    Attributes:
+        sides: On which side of its limit a figure lies, by question, and why that is sure.
+        alpha: What is left of the level for the questions that stayed open to the end.
+        note: How many samples it took.
+    """
+
+    sides: Mapping[Question, tuple[Side, str]]
+    alpha: float
+    note: str
+
+
+def decide(
+    questions: Sequence[Question],
+    evidence: Evidence,
+    defaults: Defaults,
+    settled: Settled | None = None,
+) -> list[Check]:
     """Answer every question; the level is shared by all that were tested.
 
     Args:
         questions: From `evalkit.gating.selection.questions`.
         evidence: What is known of the run.
         defaults: Level, correction, and what follows from gaps and open questions.
+        settled: Questions that are answered already; they count in the correction of the others.
     """
-    found = [_ask(question, evidence, defaults) for question in questions]
+    if settled is not None:
+        defaults = defaults.model_copy(update={"alpha": settled.alpha})
+    found = [
+        finding
+        for question in questions
+        for finding in (
+            _ask_timing(question, question.figure, question.bound, evidence, defaults)
+            if question.figure in evidence.timed and isinstance(question.bound, Margin)
+            else [_settle(_ask(question, evidence, defaults), question, settled)]
+        )
+    ]
     tested = [finding for finding in found if finding.tested]
     correct = _CORRECTIONS[defaults.correction]
     losses = iter(correct([finding.loss_p for finding in tested]))
@@ -84,6 +125,25 @@ def decide(questions: Sequence[Question], evidence: Evidence, defaults: Defaults
         _conclude(finding, next(losses), next(gains), defaults) if finding.tested else finding.check
         for finding in found
     ]
+
+
+def _settle(finding: _Finding, question: Question, settled: Settled | None) -> _Finding:
+    """The finding with the verdict that was reached on the way, if any."""
+    if settled is None or question not in settled.sides or not finding.tested:
+        return finding
+    side, why = settled.sides[question]
+    better = isinstance(question.bound, Margin) and question.bound.amount == 0
+    within = Verdict.IMPROVED if better else Verdict.PASS
+    check = replace(
+        finding.check,
+        verdict=Verdict.REGRESSED if side is Side.BEYOND else within,
+        reason=why,
+        # An interval for a fixed number of samples means nothing where stopping was a choice.
+        ci_low=None,
+        ci_high=None,
+        visible_effect=None,
+    )
+    return replace(finding, check=check, loss_p=1.0, gain_p=1.0, settled=True)
 
 
 def _ask(question: Question, evidence: Evidence, defaults: Defaults) -> _Finding:
@@ -144,14 +204,63 @@ def _ask_difference(
         better = row.higher_is_better is not None and -worse > noise
         return _Finding(check, tested=True, gain_p=row.p if better else 1.0)
     p: float | None = row.p
-    if allowed > 0:
+    if allowed > 0 or question.test != "auto":
         null = -allowed if falling else allowed
-        shifted = evidence.comparison.against(*figure, null=null, seed=evidence.seed)
+        shifted = evidence.comparison.against(
+            *figure, null=null, seed=evidence.seed, test=question.test
+        )
         p = shifted.p if shifted else None
     if p is None:
         reason = "the resamples were mostly undefined"
         return _Finding(_undecided(replace(check, reason=reason), defaults))
     return _Finding(check, tested=True, beyond=True, loss_p=p, deviation=deviation)
+
+
+def _ask_timing(
+    question: Question,
+    figure: Figure,
+    margin: Margin,
+    evidence: Evidence,
+    defaults: Defaults,
+) -> list[_Finding]:
+    """Median and slow end of a timing; judged only where the two were timed in turns."""
+    score = evidence.scores[figure]
+    direction = None if pd.isna(score["higher_is_better"]) else bool(score["higher_is_better"])
+    check = replace(
+        _check(question, Verdict.SKIPPED, ""),
+        higher_is_better=direction,
+        value=_defined(score["value"]),
+    )
+    rounds = evidence.rounds
+    if rounds is None:
+        return [_gap(question, "the baseline has nothing to time it with", NO_BASELINE, defaults)]
+    if rounds.problem:
+        reason = f"values only: {rounds.problem}, or limit it with min or max"
+        return [_Finding(replace(check, reason=reason))]
+    found = []
+    for timing in timing_differences(rounds, figure, direction):
+        low, high = timing.interval
+        worse = -timing.difference if question.limit == "max_drop" else timing.difference
+        allowed = margin.of(timing.baseline)
+        judged = replace(
+            check,
+            verdict=Verdict.PASS,
+            limit=f"{timing.quantile} {question.label}",
+            value=timing.candidate,
+            baseline=timing.baseline,
+            difference=timing.difference,
+            ci_low=low,
+            ci_high=high,
+            excess=worse - allowed,
+            n=timing.rounds,
+        )
+        null = -allowed if question.limit == "max_drop" else allowed
+        beyond = worse > allowed
+        gain = timing.p(0.0) if worse < 0 else 1.0
+        loss = timing.p(null) if beyond else 1.0
+        deviation = timing.stderr * timing.rounds**0.5
+        found.append(_Finding(judged, True, beyond, loss, 1.0 if beyond else gain, deviation))
+    return found or [_gap(question, "the rounds have no such timing", INCOMPLETE, defaults)]
 
 
 def _ask_value(
@@ -202,6 +311,8 @@ def _value_test(
 
 def _conclude(finding: _Finding, loss_p: float, gain_p: float, defaults: Defaults) -> Check:
     """The verdict of a tested check, from its corrected p-values."""
+    if finding.settled:
+        return finding.check
     if finding.beyond:
         check = replace(finding.check, p=finding.loss_p, p_corrected=loss_p)
         if loss_p < defaults.alpha:

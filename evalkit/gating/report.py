@@ -25,6 +25,7 @@ _MARKS = {
     Verdict.REGRESSED: "❌",
     Verdict.ERROR: "❌",
     Verdict.INCONCLUSIVE: "❔",
+    Verdict.WAIVED: "⚠️",
     Verdict.SKIPPED: "➖",
     Verdict.PASS: "✅",
     Verdict.IMPROVED: "✅",

@@ -1,12 +1,14 @@
 """Which figures of a run each rule means."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from evalkit.errors import UsageError
 from evalkit.gating.config import LIMITS, Margin, Rule
-from evalkit.results import Manifest, primary_metric
+from evalkit.results import primary_metric
+from evalkit.stats import TestName
 
 Figure = tuple[str, str, str]
 """Task, metric, filter."""
@@ -23,6 +25,7 @@ class Question:
         limit: One of `LIMITS`.
         bound: A value for min and max, else a margin.
         missing: Why the question cannot be asked of the run; empty where it can.
+        test: How a difference is tested.
     """
 
     task: str
@@ -30,6 +33,7 @@ class Question:
     limit: str
     bound: float | Margin
     missing: str = ""
+    test: TestName = "auto"
 
     @property
     def label(self) -> str:
@@ -38,8 +42,20 @@ class Question:
         return f"{self.limit} {bound}"
 
 
+class TaskNames(Protocol):
+    """What a manifest says of its tasks."""
+
+    @property
+    def tasks(self) -> Collection[str]:
+        """Their names, in order."""
+
+    @property
+    def suites(self) -> Mapping[str, Sequence[str]]:
+        """Names of each suite's tasks."""
+
+
 def questions(
-    rules: Sequence[Rule], run: Manifest, directions: Directions, expected: set[str]
+    rules: Sequence[Rule], run: TaskNames, directions: Directions, expected: set[str]
 ) -> list[Question]:
     """Unfold rules into questions, one for each figure and limit.
 
@@ -82,7 +98,7 @@ def default_rules(directions: Directions, shared: set[str]) -> tuple[list[Rule],
     return rules, notes
 
 
-def _tasks(pattern: str, run: Manifest, present: set[str], expected: set[str]) -> list[str]:
+def _tasks(pattern: str, run: TaskNames, present: set[str], expected: set[str]) -> list[str]:
     ordered = [*run.tasks, *sorted(expected - set(run.tasks))]
     if pattern in run.suites:
         return list(run.suites[pattern])
@@ -105,7 +121,7 @@ def _limits(
 ) -> list[Question]:
     senseless = {True: "max_rise", False: "max_drop", None: ""}[higher_is_better]
     useful = [
-        Question(figure[0], figure, limit, bound)
+        Question(figure[0], figure, limit, bound, test=rule.test)
         for limit in LIMITS
         if (bound := getattr(rule, limit)) is not None and limit != senseless
     ]

@@ -14,6 +14,7 @@ class Verdict(StrEnum):
     IMPROVED = "improved"
     REGRESSED = "regressed"
     INCONCLUSIVE = "inconclusive"
+    WAIVED = "waived"
     SKIPPED = "skipped"
     ERROR = "error"
 
@@ -23,6 +24,7 @@ ORDER = (
     Verdict.REGRESSED,
     Verdict.ERROR,
     Verdict.INCONCLUSIVE,
+    Verdict.WAIVED,
     Verdict.SKIPPED,
     Verdict.PASS,
     Verdict.IMPROVED,
@@ -85,7 +87,7 @@ class GateResult:
     """What a gate found.
 
     Attributes:
-        run: The run in question.
+        run: The run in question; None where it was not finished.
         baseline: The run it was compared with, if any.
         checks: Worst first.
         notes: Sentences on what was not compared.
@@ -97,7 +99,7 @@ class GateResult:
         comparison: Behind the checks.
     """
 
-    run: Manifest
+    run: Manifest | None
     baseline: Manifest | None
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
@@ -116,20 +118,21 @@ class GateResult:
     def headline(self) -> str:
         """The outcome in one sentence."""
         against = f" against {self.baseline.name}" if self.baseline else ""
+        name = self.run.name if self.run else "gate"
         if self.problem:
-            return f"{self.run.name}: {self.problem}"
+            return f"{name}: {self.problem}"
         counts = [
             f"{sum(check.verdict is verdict for check in self.checks)} {verdict}"
             for verdict in ORDER
             if any(check.verdict is verdict for check in self.checks)
         ]
         word = _OUTCOMES[self.exit_code]
-        return f"{self.run.name}{against}: {word} ({', '.join(counts) or 'nothing to check'})."
+        return f"{name}{against}: {word} ({', '.join(counts) or 'nothing to check'})."
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the samples, ready for JSON."""
         return {
-            "run": {"run_id": self.run.run_id, "name": self.run.name},
+            "run": self.run and {"run_id": self.run.run_id, "name": self.run.name},
             "baseline": self.baseline
             and {"run_id": self.baseline.run_id, "name": self.baseline.name},
             "passed": self.passed,

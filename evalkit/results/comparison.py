@@ -14,7 +14,7 @@ from evalkit.results.manifest import Manifest
 from evalkit.results.pairing import MetricPairs, TaskPairs, pair_task
 from evalkit.results.store import Store
 from evalkit.results.unpaired import unpaired_fields
-from evalkit.stats import DRAWS, PairedEstimate, compare_pairs, holm
+from evalkit.stats import DRAWS, PairedEstimate, TestName, compare_pairs, holm
 
 ALPHA = 0.05
 FIGURE = ["task", "metric", "filter"]
@@ -122,9 +122,15 @@ class Comparison:
         return self.pairs[task].metric(metric, filter_, AGGREGATIONS[name].size)
 
     def against(
-        self, task: str, metric: str, filter_: str, null: float, seed: int = 0
+        self,
+        task: str,
+        metric: str,
+        filter_: str,
+        null: float,
+        seed: int = 0,
+        test: TestName = "auto",
     ) -> PairedEstimate | None:
-        """Test a metric's difference against another null hypothesis than no difference."""
+        """Test a metric's difference against another null hypothesis, or by another test."""
         found = self.metric_pairs(task, metric, filter_)
         if found is None:
             return None
@@ -137,6 +143,7 @@ class Comparison:
             null=null,
             seed=seed,
             draws=self.draws,
+            test=test,
         )
 
     def frame(self) -> pd.DataFrame:

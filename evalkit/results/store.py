@@ -163,6 +163,16 @@ class Store:
         path = self.samples_path(run_id, task)
         return self._read(path, SAMPLES, columns).to_pandas(maps_as_pydicts="strict")
 
+    def score_rows(self, run_id: str) -> list[dict[str, Any]]:
+        """Scores of a run as plain values, None where undefined."""
+        path = f"{self.path_of(run_id)}/scores.parquet"
+        rows: list[dict[str, Any]] = self._read(path, SCORES).to_pylist()
+        return rows
+
+    def samples_table(self, run_id: str, task: str) -> pa.Table:
+        """Samples of one task of a run, as they are stored."""
+        return self._read(self.samples_path(run_id, task), SAMPLES)
+
     def timings(self, run_id: str) -> pd.DataFrame:
         """Timings of a run, one row a phase or timed request."""
         return self._read(f"{self.path_of(run_id)}/timings.parquet", TIMINGS).to_pandas()

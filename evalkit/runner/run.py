@@ -87,15 +87,36 @@ def execute(plan: Plan) -> RunResult:
     loaded = time.perf_counter()
     answers = respond(plan, engine)
     responded = time.perf_counter()
-    samples: dict[str, list[Sample]] = {}
+    samples = {
+        planned.task.name: planned.task.score(planned.documents, responses)
+        for planned, responses in zip(plan.tasks, answers, strict=True)
+    }
+    phases = {"load": loaded - started, "respond": responded - loaded}
+    return record(plan, engine, samples, created, phases)
+
+
+def record(
+    plan: Plan,
+    engine: LocalEngine,
+    samples: dict[str, list[Sample]],
+    created: datetime,
+    phases: dict[str, float],
+) -> RunResult:
+    """Score the samples of a plan and write the run.
+
+    Args:
+        plan: Its tasks hold the documents that were asked, and no others.
+        engine: What answered.
+        samples: Of each task.
+        created: When the run was started.
+        phases: Seconds of what came before.
+    """
+    responded = time.perf_counter()
     scores: list[Score] = []
-    for planned, responses in zip(plan.tasks, answers, strict=True):
-        found = planned.task.score(planned.documents, responses)
-        samples[planned.task.name] = found
-        scores.extend(score_task(planned.task, found, settings.seed))
-    ended = time.perf_counter()
-    phases = {"load": loaded - started, "respond": responded - loaded, "score": ended - responded}
-    manifest = _manifest(plan, created, ended - started, engine)
+    for planned in plan.tasks:
+        scores.extend(score_task(planned.task, samples[planned.task.name], plan.settings.seed))
+    phases = {**phases, "score": time.perf_counter() - responded}
+    manifest = _manifest(plan, created, sum(phases.values()), engine)
     path = _write(plan, manifest, scores, samples, phases)
     return RunResult(path, manifest, scores)
 

@@ -6,7 +6,7 @@ from evalkit.stats.estimate import Estimate, estimate
 from evalkit.stats.intervals import t_interval, tango_interval, wilson_interval
 from evalkit.stats.macro import MacroAverage, macro_average
 from evalkit.stats.one_sample import value_p
-from evalkit.stats.paired import PairedEstimate, compare_pairs
+from evalkit.stats.paired import PairedEstimate, TestName, compare_pairs
 from evalkit.stats.power import minimal_detectable_effect, sample_size
 from evalkit.stats.significance import (
     binomial_p,
@@ -25,6 +25,7 @@ __all__ = [
     "MacroAverage",
     "PairedEstimate",
     "ScoreSummary",
+    "TestName",
     "Trend",
     "UnpairedEstimate",
     "benjamini_hochberg",

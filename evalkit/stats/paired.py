@@ -2,10 +2,12 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from evalkit.errors import UsageError
 from evalkit.metrics.aggregation import AGGREGATIONS, Aggregation
 from evalkit.stats.bootstrap import (
     DRAWS,
@@ -19,6 +21,8 @@ from evalkit.stats.intervals import effective_size, mean_stderr, t_interval, tan
 from evalkit.stats.power import ALPHA, minimal_detectable_effect
 from evalkit.stats.significance import mcnemar_p, randomization_p, sign_flip_p, t_p, tango_p
 from evalkit.stats.units import Array, Codes, cluster_codes, matrix, unit_sums
+
+TestName = Literal["auto", "sign-flip", "t", "bootstrap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ def compare_pairs(
     seed: int = 0,
     draws: int = DRAWS,
     alpha: float = ALPHA,
+    test: TestName = "auto",
 ) -> PairedEstimate:
     """Compare two runs sample by sample.
 
@@ -80,10 +85,15 @@ def compare_pairs(
         seed: Seed of all resampling.
         draws: Resamples and permutations.
         alpha: 1 minus the confidence of the interval, and level for `visible_effect`.
+        test: `auto` is as described; `sign-flip` (against 0) and `t` are for means; `bootstrap`,
+            which also makes the interval, is for any metric.
 
     Returns:
         With no pair, or an undefined value, no difference; with one pair or cluster the difference
         without interval and test.
+
+    Raises:
+        UsageError: The test does not suit the metric.
     """
     if isinstance(aggregation, str):
         aggregation = AGGREGATIONS[aggregation]
@@ -98,8 +108,12 @@ def compare_pairs(
     if (n if n_clusters is None else n_clusters) < 2:
         return PairedEstimate(value_a, value_b, difference, n=n, n_clusters=n_clusters)
     pairs = _Pairs(a, b, aggregation, codes, difference, null, seed, draws, alpha)
-    if not aggregation.is_mean:
-        spread = _compare_corpus(pairs)
+    if test in ("sign-flip", "t") and not aggregation.is_mean:
+        raise UsageError(f"The test {test!r} is for means; this metric wants auto or bootstrap.")
+    if test == "bootstrap" or not aggregation.is_mean:
+        spread = _compare_corpus(pairs, only_bootstrap=test == "bootstrap")
+    elif test in ("sign-flip", "t"):
+        spread = _compare_means(pairs, "t" if pairs.null else test)
     elif is_binary(a[:, 0]) and is_binary(b[:, 0]):
         spread = _compare_binary(pairs)
     else:
@@ -177,17 +191,17 @@ def _compare_binary_clusters(pairs: _Pairs, codes: Codes) -> _Spread:
     )
 
 
-def _compare_means(pairs: _Pairs) -> _Spread:
+def _compare_means(pairs: _Pairs, test: str = "") -> _Spread:
     differences = pairs.b[:, 0] - pairs.a[:, 0]
     stderr = mean_stderr(differences, pairs.codes)
     units = len(differences) if pairs.codes is None else int(pairs.codes.max()) + 1
     clusters = None if pairs.codes is None else pairs.codes.tolist()
-    if pairs.null == 0:
+    # Swapping the runs is a symmetry only where they are equal; off 0 nothing can be flipped.
+    test = test or ("sign-flip" if pairs.null == 0 else "t")
+    if test == "sign-flip":
         p = sign_flip_p(differences, clusters, seed=pairs.seed, draws=pairs.draws)
     else:
-        # Swapping the runs is a symmetry only where they are equal; off 0 nothing can be flipped.
         p = t_p(pairs.difference - pairs.null, stderr, units - 1)
-    test = "sign-flip" if pairs.null == 0 else "t"
     return _Spread(
         stderr,
         t_interval(pairs.difference, stderr, units - 1, 1 - pairs.alpha),
@@ -197,7 +211,7 @@ def _compare_means(pairs: _Pairs) -> _Spread:
     )
 
 
-def _compare_corpus(pairs: _Pairs) -> _Spread:
+def _compare_corpus(pairs: _Pairs, only_bootstrap: bool = False) -> _Spread:
     a, sizes = unit_sums(pairs.a, pairs.codes)
     b, _ = unit_sums(pairs.b, pairs.codes)
     prefix = "" if pairs.codes is None else "cluster "
@@ -212,7 +226,9 @@ def _compare_corpus(pairs: _Pairs) -> _Spread:
     finite = values[np.isfinite(values)]
     stderr = float(np.std(finite, ddof=1))
     test = f"{prefix}randomization"
-    if pairs.null != 0:
+    if only_bootstrap:
+        p, test = bootstrap_p(values, pairs.null, units), f"{prefix}paired bootstrap"
+    elif pairs.null != 0:
         # A difference cannot be surer to lie beyond a margin than to lie beyond 0; the bound keeps
         # the bootstrap, too sure of itself on few documents, in check.
         p = max(p, bootstrap_p(values, pairs.null, units))

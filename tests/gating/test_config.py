@@ -16,7 +16,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def test_the_template_is_a_valid_config(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, TEMPLATE))
-    assert config.baseline.select == "tag:role=baseline"
+    assert config.baseline.select == "tag:main"
     assert config.rules[0].task == "*"
     assert config.defaults == GateConfig().defaults
 
