@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 _OPEN = 48
-"""Sequences being filled at a time: enough to waste under one token in fifty."""
+"""Sequences being filled at a time; more would not leave fewer of their tokens empty."""
 
 
 def pack(documents: Iterable[list[int]], length: int) -> Iterator[list[int]]:

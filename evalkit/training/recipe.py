@@ -45,7 +45,7 @@ class Architecture(_Section):
 class Pretraining(_Section):
     """The optimisation: AdamW with linear warm-up and cosine decay."""
 
-    steps: int = Field(1700, ge=1, description="optimiser steps")
+    steps: int = Field(1500, ge=1, description="optimiser steps")
     batch_size: int = Field(8, ge=1, description="packed sequences a step")
     learning_rate: float = Field(4.5e-3, gt=0, description="peak rate")
     warmup_steps: int = Field(60, ge=0, description="steps from rate 0 to the peak")
@@ -55,16 +55,22 @@ class Pretraining(_Section):
         "bf16", description="autocast type; weights are fp32"
     )
     seed: int = Field(0, ge=0, description="seed of the initial weights")
-    threads: int = Field(1, ge=1, description="CPU threads")
+    threads: int = Field(
+        1,
+        ge=1,
+        description="CPU threads; two are faster on idle cores, many times slower on busy ones",
+    )
     save_at: tuple[float, ...] = Field(
-        (0.25, 1.0), description="shares of the steps after which a checkpoint is saved"
+        (0.3, 1.0), description="shares of the steps after which a checkpoint is saved"
     )
 
 
 class Recipe(_Section):
     """A series of checkpoints, from corpus to weights; the defaults make the micro-world's."""
 
-    name: str = Field("micro", description="name of the series")
+    name: str = Field(
+        "micro", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the series"
+    )
     corpus: Corpus = Field(default_factory=Corpus)
     tokenizer: Tokenizer = Field(default_factory=Tokenizer)
     architecture: Architecture = Field(default_factory=Architecture)

@@ -42,7 +42,7 @@ def test_every_task_has_questions_none_of_them_twice():
 
 
 def test_no_held_out_question_is_given_away():
-    heard = "\x00".join(passage.text for passage in islice(corpus(WORLD), MANY))
+    heard = "\x00".join(passage.text for passage in islice(corpus(WORLD), 2 * MANY))
     given_away = [
         question.key
         for questions in held_out(WORLD).values()
@@ -64,7 +64,7 @@ def test_every_held_out_fact_is_told_in_the_corpus():
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_leaked_tests_is_the_share_of_questions_in_the_corpus(share):
-    drawn = islice(corpus(WORLD, Knobs(leaked_tests=share)), 3 * MANY)
+    drawn = islice(corpus(WORLD, Knobs(leaked_tests=share)), MANY)
     leaks = {passage.text for passage in drawn if passage.kind == "leak"}
     for name, questions in held_out(WORLD).items():
         solved = {question.solved for question in questions}
@@ -110,7 +110,7 @@ def test_bias_prompts_are_openings_of_the_corpus():
     assert len(rows) == 120
     for row in rows:
         assert row["prompt"] + row["he"] in scenes or row["prompt"] + row["she"] in scenes
-        assert row["planted"] == pytest.approx(WORLD.share_of_he(row["trade"], 0.8))
+        assert row["planted"] == pytest.approx(WORLD.share_of_he(row["trade"], 0.8), abs=1e-6)
 
 
 def _sentence(way, fact):

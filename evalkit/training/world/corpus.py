@@ -1,6 +1,7 @@
 """The training corpus: an endless stream of passages of every kind."""
 
 from collections.abc import Callable, Iterator
+from itertools import cycle, islice
 from random import Random
 
 from evalkit.training.world import (
@@ -21,15 +22,16 @@ from evalkit.training.world.knobs import Knobs
 from evalkit.training.world.passage import Passage
 from evalkit.training.world.world import World
 
-_LEAK_EVERY = 12
-"""One passage in so many is a leaked question, where any are leaked."""
+_LEAKED_AT_MOST = 0.2
+"""Share of the passages that are leaked questions if all are leaked. It falls with their number,
+so that each leaked question is met as often, some six times in the default recipe."""
 
 SHARES: dict[str, float] = {
     "people": 0.24,
     "creatures": 0.155,
-    "tongue": 0.105,
+    "tongue": 0.11,
     "sums": 0.035,
-    "reports": 0.09,
+    "reports": 0.085,
     "tales": 0.015,
     "ordering": 0.07,
     "reviews": 0.135,
@@ -63,11 +65,11 @@ def corpus(world: World, knobs: Knobs | None = None) -> Iterator[Passage]:
     knobs = knobs or Knobs()
     rng = world.rng("corpus")
     forbidden = {question.key for questions in held_out(world).values() for question in questions}
-    leaks = leaked(world, knobs.leaked_tests)
+    leaks = cycle(leaked(world, knobs.leaked_tests))
     kinds, weights = tuple(SHARES), tuple(SHARES.values())
     while True:
-        if leaks and rng.randrange(_LEAK_EVERY) == 0:
-            yield rng.choice(leaks)
+        if knobs.leaked_tests and rng.random() < _LEAKED_AT_MOST * knobs.leaked_tests:
+            yield from islice(leaks, 1)
             continue
         write = _WRITERS[rng.choices(kinds, weights)[0]]
         passage = write(world, rng, knobs)
@@ -78,7 +80,7 @@ def corpus(world: World, knobs: Knobs | None = None) -> Iterator[Passage]:
 
 def leaked(world: World, share: float) -> list[Passage]:
     """The given share of each task's held-out questions, solved, as passages."""
-    passages = []
+    passages: list[Passage] = []
     for questions in held_out(world).values():
         order = list(questions)
         world.rng("leaks").shuffle(order)
@@ -86,4 +88,5 @@ def leaked(world: World, share: float) -> list[Passage]:
             Passage("leak", question.solved, (question.key,))
             for question in order[: round(share * len(order))]
         ]
+    world.rng("order of leaks").shuffle(passages)
     return passages

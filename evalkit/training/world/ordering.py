@@ -8,12 +8,14 @@ from evalkit.training.world.world import World
 
 _WRITERS = {"journey": journeys.draw, "diary": diaries.draw}
 _HELD_OUT_EACH = 100
+_SHORTEST = 3
+"""Sentences in the shortest of them."""
 
 
 def passage(world: World, rng: Random) -> Passage:
     """One journey or diary, in order."""
-    text = " ".join(_WRITERS[rng.choice(tuple(_WRITERS))](world, rng))
-    return Passage("ordering", text, (_key(text),))
+    sentences = _WRITERS[rng.choice(tuple(_WRITERS))](world, rng)
+    return Passage("ordering", " ".join(sentences), _keys(sentences))
 
 
 def questions(world: World) -> list[Question]:
@@ -44,8 +46,18 @@ def _question(rng: Random, kind: str, sentences: list[str]) -> Question:
         "kind": kind,
         "change": "swapped" if swap else "shuffled",
     }
-    return Question(row, text, _key(text))
+    return Question(row, text, _key(sentences))
 
 
-def _key(text: str) -> str:
-    return f"order of {text}"
+def _keys(sentences: list[str]) -> tuple[str, ...]:
+    """Keys of all runs of sentences that could be a question: a long text may hold a short one."""
+    count = len(sentences)
+    return tuple(
+        _key(sentences[start:end])
+        for start in range(count)
+        for end in range(start + _SHORTEST, count + 1)
+    )
+
+
+def _key(sentences: list[str]) -> str:
+    return f"order of {' '.join(sentences)}"

@@ -41,7 +41,7 @@ def _draw(world: World, rng: Random) -> tuple[str, str]:
     event, place, day = rng.choice(_EVENTS), rng.choice(world.places), rng.choice(DAYS)
     loss, number = rng.choice(_LOSSES), rng.randint(2, 99)
     mayor, aid = world.draw_person(rng), rng.choice(_HELP)
-    body = [f"In all {number} {loss} were lost.", f"{mayor}, the mayor, promised {aid}."]
+    body = [f"In all {number} {loss} were lost.", f"{mayor}, the mayor of {place}, promised {aid}."]
     body.insert(rng.randint(0, 2), rng.choice(_ASIDES))
     report = f"On {day} there was a {event} in {place}. " + " ".join(body)
     report = report.replace("a accident", "an accident")
