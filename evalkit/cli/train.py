@@ -19,7 +19,8 @@ def train(
         Path | None, typer.Argument(help="Recipe in YAML; the micro-world's if none is given.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the checkpoints.  [checkpoints/NAME]")
+        Path | None,
+        typer.Option("--out", help="Folder for the checkpoints; checkpoints/NAME if none."),
     ] = None,
     set_: Annotated[
         list[str] | None,
