@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from evalkit.gating.config import Margin
 from evalkit.gating.decide import NOISE
-from evalkit.gating.selection import Question
+from evalkit.gating.selection import Figure, Question
 from evalkit.metrics.aggregation import AGGREGATIONS, Aggregation
-from evalkit.stats.sequential import Side, asymptotic_side, bounded_side, jackknife
+from evalkit.stats.jackknife import jackknife
+from evalkit.stats.sequential import Side, asymptotic_side, bounded_side
 from evalkit.stats.units import Codes, cluster_codes, unit_sums
 from evalkit.types import Sample
 
 Array = NDArray[np.float64]
+# Shares by definition; of other means only those of right and wrong are known to be bounded.
+_GRADED = ("acc", "exact", "em", "f1", "rouge", "pass@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def look(
     new, old, codes = _rows(question, how, seen)
     if len(new) == 0:
         return None
-    bounded = how.is_mean and all(((r >= 0) & (r <= 1)).all() for r in (new, old))
+    bounded = how.is_mean and _is_bounded(question.figure, np.concatenate([new, old]))
     if bounded:
         side = _bounded(question, new[:, 0], old[:, 0], codes, seen, alpha, beta)
         method = "decided by betting e-values"
@@ -65,6 +68,13 @@ def look(
         side = _asymptotic(question, how, new, old, codes, seen, alpha, beta)
         method = "decided by a confidence sequence"
     return None if side is None else (side, method)
+
+
+def _is_bounded(figure: Figure | None, values: Array) -> bool:
+    """Whether a metric's values lie between 0 and 1 by its nature, not just so far."""
+    graded = figure is not None and figure[1].startswith(_GRADED)
+    inside = ((values >= 0) & (values <= 1)).all()
+    return bool(np.isin(values, (0.0, 1.0)).all() or (graded and inside))
 
 
 def _rows(question: Question, how: Aggregation, seen: Look) -> tuple[Array, Array, Codes | None]:

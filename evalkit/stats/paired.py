@@ -201,7 +201,8 @@ def _compare_means(pairs: _Pairs, test: str = "") -> _Spread:
     if test == "sign-flip":
         p = sign_flip_p(differences, clusters, seed=pairs.seed, draws=pairs.draws)
     else:
-        p = t_p(pairs.difference - pairs.null, stderr, units - 1)
+        sizes = np.ones(units) if pairs.codes is None else np.bincount(pairs.codes).astype(float)
+        p = t_p(pairs.difference - pairs.null, stderr, effective_units(sizes) - 1)
     return _Spread(
         stderr,
         t_interval(pairs.difference, stderr, units - 1, 1 - pairs.alpha),

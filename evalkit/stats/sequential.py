@@ -102,18 +102,3 @@ def sequence_reach(deviation: float, n: int, horizon: int, alpha: float) -> floa
     spread = n * rho2 + 1
     factor = 2 * spread / (n**2 * rho2) * math.log(1 + math.sqrt(spread) / (2 * alpha))
     return deviation * math.sqrt(factor)
-
-
-def jackknife(values_without: Array, value: float) -> tuple[float, float]:
-    """Bias-free estimate and deviation of one unit's influence, from leave-one-out values.
-
-    Args:
-        values_without: The estimate without each unit in turn, shape (n,).
-        value: The estimate with all of them.
-
-    Source: Quenouille 1956; Tukey 1958.
-    """
-    n = len(values_without)
-    centre = float(values_without.mean())
-    deviation = math.sqrt((n - 1) * float(((values_without - centre) ** 2).sum()))
-    return n * value - (n - 1) * centre, deviation

@@ -35,7 +35,7 @@ def binomial_p(successes: int, n: int, null: float) -> float:
     return _positive(2 * min(below, above))
 
 
-def t_p(distance: float, stderr: float, freedom: int) -> float:
+def t_p(distance: float, stderr: float, freedom: float) -> float:
     """Student's t test of a mean that lies `distance` from its null."""
     if stderr == 0:
         return 1.0 if distance == 0 else _positive(0.0)
@@ -48,6 +48,25 @@ def score_p(share: float, n: float, null: float, freedom: int) -> float:
     if variance <= 0:
         return 1.0 if share == null else _positive(0.0)
     return _positive(2 * float(special.stdtr(freedom, -abs(share - null) / math.sqrt(variance))))
+
+
+def johnson_p(distance: float, stderr: float, skewness: float, units: int, freedom: float) -> float:
+    """Student's t test of a mean of skewed values, corrected for the skewness.
+
+    Args:
+        distance: Mean less its null.
+        stderr: Standard error of the mean.
+        skewness: Of the units.
+        units: How many.
+        freedom: Degrees of freedom.
+
+    Source: Johnson 1978, "Modified t tests and confidence intervals for asymmetrical populations".
+    """
+    if stderr == 0:
+        return t_p(distance, stderr, freedom)
+    t = distance / stderr
+    moved = t + skewness * (1 + 2 * t**2) / (6 * math.sqrt(units))
+    return _positive(2 * float(special.stdtr(freedom, -abs(moved))))
 
 
 def tango_p(wins: float, losses: float, n: float, null: float, freedom: int | None = None) -> float:
