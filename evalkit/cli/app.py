@@ -44,7 +44,7 @@ def main() -> None:
     except EvalkitError as error:
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        fail("Interrupted; nothing was written.", 130)
+        fail("Interrupted; what was finished before is kept.", 130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit import __version__
 from evalkit.cli.gate import print_verdict
 from evalkit.cli.ls import print_leaderboard
 from evalkit.cli.output import DEFAULT_STORE, StoreOption
@@ -71,7 +72,7 @@ def _checkpoints(out: Path) -> tuple[Path, Path]:
 
     recipe = training.Recipe()
     found = sorted(out.glob("step-*"))
-    if not found or any(_recipe_of(folder) != recipe for folder in found):
+    if not found or any(not _is_ours(folder, recipe) for folder in found):
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(
                 f"{out} holds something other than this version's demo checkpoints; "
@@ -85,14 +86,16 @@ def _checkpoints(out: Path) -> tuple[Path, Path]:
     return found[0], found[-1]
 
 
-def _recipe_of(folder: Path) -> "Recipe | None":
+def _is_ours(folder: Path, recipe: "Recipe") -> bool:
+    """Whether this version made the checkpoint by this recipe."""
     from evalkit.training import TrainingManifest
 
     try:
         text = (folder / "evalkit.json").read_text(encoding="utf-8")
-        return TrainingManifest.model_validate_json(text).recipe
+        manifest = TrainingManifest.model_validate_json(text)
     except (OSError, ValueError):
-        return None
+        return False
+    return manifest.recipe == recipe and manifest.libraries.get("evalkit") == __version__
 
 
 def _measure(folder: Path, name: str, store: str) -> "RunResult":

@@ -15,7 +15,7 @@ class Task(Protocol):
 
     @property
     def family(self) -> str:
-        """Kind of task (`multiple choice`, `translation`, ...)."""
+        """Kind of task (`multiple_choice`, `translation`, ...)."""
 
     @property
     def version(self) -> str | None:

@@ -29,9 +29,9 @@ from evalkit.types import (
 
 CUSTOM = "custom"
 _FAMILIES = {
-    "multiple_choice": "multiple choice",
-    "loglikelihood": "language modelling",
-    "loglikelihood_rolling": "language modelling",
+    "multiple_choice": "multiple_choice",
+    "loglikelihood": "language_modelling",
+    "loglikelihood_rolling": "language_modelling",
     "generate_until": "generation",
 }
 # Decoding options with no effect on what the engine does, or that it takes itself.
