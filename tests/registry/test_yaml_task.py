@@ -1,0 +1,100 @@
+"""lm-eval's features beyond the plain case: filters, repeats, custom metrics and aggregations."""
+
+import json
+
+import pytest
+from lm_eval.api.metrics import median
+
+from evalkit.errors import EvaluationError
+from evalkit.registry import Registry
+from evalkit.runner.score import score_task
+from evalkit.types import Response
+
+HEAD = """
+dataset_path: json
+dataset_kwargs: {data_files: {test: data.jsonl}}
+test_split: test
+doc_to_text: "{{q}}"
+doc_to_target: "{{a}}"
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load a task whose YAML ends in the given lines, over two documents."""
+    rows = [
+        {"q": "One and two?", "a": "3", "who": "x"},
+        {"q": "Two and two?", "a": "4", "who": "y"},
+    ]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def build(body):
+        file = tmp_path / "task.yaml"
+        file.write_text("task: made_up\n" + HEAD + body)
+        leaf = Registry().select([str(file)]).leaves["made_up"]
+        return Registry().load(leaf)
+
+    return build
+
+
+def answered(task, *texts):
+    documents = task.documents(None, seed=0)
+    responses = [tuple(Response(text=text) for text in group) for group in texts]
+    samples = task.score(documents, responses)
+    return samples, {(s.metric, s.filter): s for s in score_task(task, samples, seed=0)}
+
+
+def test_each_filter_is_scored_on_its_own(load):
+    task = load("""
+output_type: generate_until
+generation_kwargs: {until: ["\\n"], max_gen_toks: 8}
+filter_list:
+  - {name: first, filter: [{function: regex, regex_pattern: "(\\\\d+)"}, {function: take_first}]}
+  - {name: whole, filter: [{function: take_first}]}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+""")
+    samples, scores = answered(task, ["It is 3."], ["4"])
+    assert scores["exact_match", "first"].value == 1.0
+    assert scores["exact_match", "whole"].value == 0.5
+    assert [(s.filter, s.answer) for s in samples] == [
+        ("first", "3"), ("first", "4"), ("whole", "It is 3."), ("whole", "4"),
+    ]  # fmt: skip
+
+
+def test_repeats_ask_again_with_seeds_of_their_own(load):
+    task = load("""
+output_type: generate_until
+repeats: 3
+generation_kwargs: {until: ["\\n"], max_gen_toks: 8, do_sample: true, temperature: 0.7}
+filter_list:
+  - {name: vote, filter: [{function: majority_vote}, {function: take_first}]}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+""")
+    first = task.documents(1, seed=0)[0]
+    assert [r.decoding.seed for r in first.requests] == [0, 1, 2]
+    assert {r.decoding.temperature for r in first.requests} == {0.7}
+    _, scores = answered(task, ["3", "9", "3"], ["5", "5", "4"])
+    assert scores["exact_match", "vote"].value == 0.5
+
+
+def test_an_aggregation_that_is_no_sum_keeps_lm_evals_value_without_an_interval(load):
+    task = load("""
+output_type: generate_until
+generation_kwargs: {until: ["\\n"], max_gen_toks: 8}
+metric_list: [{metric: exact_match, aggregation: median, higher_is_better: true}]
+""")
+    _, scores = answered(task, ["3"], ["no"])
+    score = scores["exact_match", "none"]
+    assert (score.value, score.ci_low, score.aggregation) == (median([1.0, 0.0]), None, "custom")
+
+
+def test_a_metric_that_fails_names_the_document(load, tmp_path):
+    (tmp_path / "broken.py").write_text("def process(doc, results):\n    return {'m': 1 / 0}\n")
+    task = load("""
+output_type: generate_until
+process_results: !function broken.process
+generation_kwargs: {until: ["\\n"], max_gen_toks: 8}
+metric_list: [{metric: m, aggregation: mean, higher_is_better: true}]
+""")
+    with pytest.raises(EvaluationError, match=r"document 0.*division"):
+        answered(task, ["3"], ["4"])
