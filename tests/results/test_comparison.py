@@ -131,9 +131,7 @@ def test_other_prompts_are_refused_with_the_shots(tmp_path) -> None:
     other = make_store(
         tmp_path, runs={"none": 0.5, "few": 0.6}, tasks=["facts"], n=5, num_fewshot=2
     )
-    with pytest.raises(
-        NotComparableError, match=r"facts: the prompts differ \(0-shot against 2"
-    ):
+    with pytest.raises(NotComparableError, match=r"facts: the prompts differ \(0-shot against 2"):
         compare("zero", "few", other)
 
 
