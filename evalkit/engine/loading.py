@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from transformers.utils import logging as transformers_logging
 
 from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.cpu import pack_linears
 from evalkit.errors import DataError, UsageError
 
 DTYPES = {
@@ -84,8 +85,11 @@ def load_model(
             f"The model in {checkpoint.path} cannot be loaded: {_first_line(error)}"
         ) from error
     model.requires_grad_(False)
+    model.eval().to(place)
+    if place.type == "cpu":
+        pack_linears(model)
     return LoadedModel(
-        model=model.eval().to(place),
+        model=model,
         tokenizer=tokenizer,
         device=place,
         max_length=_max_length(model.config, tokenizer),
