@@ -138,18 +138,19 @@ def report(rows: list[Row], holm_rate: float, sets: int) -> str:
 
 Do evalkit's intervals hold what they promise, and how often do its tests cry wolf? Each row is
 {sets:,} synthetic data sets whose truth is known ({MORE * sets:,} where the first {sets:,} lay
-outside), made and counted by `make calibrate`. A 95 % interval should hold the truth in 93 to 97 % of
-them; a test of a true null hypothesis at 0.05 may reject it in at most 5.5 %.
+outside), made and counted by `make calibrate`. A 95 % interval should hold the truth in 93 to 97
+% of them; a test of a true null hypothesis at 0.05 may reject it in at most 5.5 %.
 
-{verdict} {wide} of {len(rows)} intervals hold the truth more often than they need to (marked *wide*).
+{verdict} {wide} of {len(rows)} intervals hold the truth more often than they need to (marked
+*wide*).
 
 Each data set has a truth of its own, drawn from a band (near 0: 0.01 to 0.1, middle: 0.2 to 0.8,
-near 1: 0.9 to 0.99); at one fixed proportion near 0 so few counts are possible that coverage jumps,
-for any method. Clusters: 10 of about 3 samples at n = 30, else of about 5, with an intra-cluster
-correlation of 0.2 for proportions. Resampling takes {DRAWS} draws here, 10,000 in use. Interval and
-test of a row share their data: next to Tango's interval stands McNemar's exact test (or cluster sign
-flips), next to the paired t interval the sign flips, next to the paired bootstrap the randomization;
-with a margin the test is the interval's own.
+near 1: 0.9 to 0.99); at one fixed proportion near 0 so few counts are possible that coverage
+jumps, for any method. Clusters: 10 of about 3 samples at n = 30, else of about 5, with an
+intra-cluster correlation of 0.2 for proportions. Resampling takes {DRAWS} draws here, 10,000 in
+use. Interval and test of a row share their data: next to Tango's interval stands McNemar's exact
+test (or cluster sign flips), next to the paired t interval the sign flips, next to the paired
+bootstrap the randomization; with a margin the test is the interval's own.
 
 Holm over ten true null hypotheses: {100 * holm_rate:.1f} % of families have any false alarm.
 

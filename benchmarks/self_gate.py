@@ -1,9 +1,9 @@
 """Does a checkpoint pass against itself, whatever the batch size?
 
-`python -m benchmarks.self_gate CHECKPOINT [--times 200] [--limit 40]`: measures the checkpoint once,
-then again and again with batch sizes 1, 2, 3, ..., gates every run against the first with the default
-rules (no primary metric may get worse), and writes reports/self-gate.md. Exits with 1 unless all
-passed.
+`python -m benchmarks.self_gate CHECKPOINT [--times 200] [--limit 40]`: measures the checkpoint
+once, then again and again with batch sizes 1, 2, 3, ..., gates every run against the first with the
+default rules (no primary metric may get worse), and writes reports/self-gate.md. Exits with 1
+unless all passed.
 """
 
 import argparse
@@ -52,12 +52,12 @@ def main() -> None:
             print(f"{passed} of {size} passed, {time.perf_counter() - started:.0f} s", flush=True)
     text = f"""# A checkpoint against itself
 
-`python -m benchmarks.self_gate`: one checkpoint, {chosen.limit} documents each of {", ".join(TASKS)},
-measured with batch sizes 1 to {chosen.times} and gated against a first run of the same checkpoint, whose
-batch size the engine chose; no primary metric may get worse.
+`python -m benchmarks.self_gate`: one checkpoint, {chosen.limit} documents each of
+{", ".join(TASKS)}, measured with batch sizes 1 to {chosen.times} and gated against a first run of
+the same checkpoint, whose batch size the engine chose; no primary metric may get worse.
 
-**{passed} of {chosen.times} passed**, every rule of them with the verdict *pass*. In {moved} of the runs a
-figure differed in its last digits, which is why the gate has a floor for numerical noise.
+**{passed} of {chosen.times} passed**, every rule of them with the verdict *pass*. In {moved} of the
+runs a figure differed in its last digits, which is why the gate has a floor for numerical noise.
 """
     chosen.output.mkdir(parents=True, exist_ok=True)
     (chosen.output / "self-gate.md").write_text(text, encoding="utf-8")

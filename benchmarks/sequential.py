@@ -1,9 +1,9 @@
 """Does the sequential gate keep its promises? See `make calibrate`.
 
-Simulates pairs of runs on tasks of 1,000 documents with five rules each and gates them twice: in
+Simulates pairs of runs on tasks of 1,000 documents with five rules each, gates them twice: in
 rounds, stopping as soon as every rule is decided, and in full. Writes reports/sequential.md and
-reports/sequential.png; exits with 1 where a promise is broken. The split of the level and the rounds
-are the gate's own.
+reports/sequential.png; exits with 1 where a promise is broken. The split of the level and the
+rounds are the gate's own.
 """
 
 import argparse
@@ -222,8 +222,8 @@ def report(rows: list[tuple], perplexity: float, broken: list[str]) -> str:
     verdict = "Broken: " + "; ".join(broken) + "." if broken else "No promise is broken."
     return f"""# The sequential gate, simulated
 
-Each pair of runs is gated by {RULES} rules (accuracy, graded answers, perplexity; `max_drop` 0.02 or
-`max_rise` 2 %) on {DOCUMENTS:,} documents each, twice: in rounds of {ROUND_SHARE:.0%}, looked
+Each pair of runs is gated by {RULES} rules (accuracy, graded answers, perplexity; `max_drop` 0.02
+or `max_rise` 2 %) on {DOCUMENTS:,} documents each, twice: in rounds of {ROUND_SHARE:.0%}, looked
 at after every one, and in full at once. {verdict}
 
 | pairs | count | median share of samples | regressed | same verdict of the gate | of each rule |
@@ -231,14 +231,15 @@ at after every one, and in full at once. {verdict}
 {chr(10).join(lines)}
 
 *regression*: every rule loses 0.12 to 0.25; *gain*: as much better; *mixed*: rules within 0.03 of
-a centre anywhere from 0.12 worse to 0.12 better; *equal*: the same skill; *limit*: every rule exactly
-at its margin (accuracy and graded answers), the worst case for false alarms, so "regressed" may not
-exceed {ALPHA:.0%} there. A single perplexity rule at its limit regresses falsely in {perplexity:.1%}.
+a centre anywhere from 0.12 worse to 0.12 better; *equal*: the same skill; *limit*: every rule
+exactly at its margin (accuracy and graded answers), the worst case for false alarms, so
+"regressed" may not exceed {ALPHA:.0%} there. A single perplexity rule at its limit regresses
+falsely in {perplexity:.1%}.
 
 Method: betting e-processes for means of values between 0 and 1 (Waudby-Smith and Ramdas 2024),
-asymptotic confidence sequences on the jackknife otherwise (Waudby-Smith et al. 2024). A fifth of the level is spent
-while sampling, shared evenly by the rules; the rest is left for the ordinary tests, Holm-corrected, of
-what is still open when all samples are used.
+asymptotic confidence sequences on the jackknife otherwise (Waudby-Smith et al. 2024). Two fifths of
+the level are spent while sampling, shared evenly by the rules; the rest is left for the ordinary
+tests, Holm-corrected, of what is still open when all samples are used.
 
 ![Share of samples used](sequential.png)
 """

@@ -1,6 +1,6 @@
 """The sequential gate: ask documents in random order, in rounds, until every rule is decided.
 
-The level is split. A fifth goes to tests that may be looked at after every round (see
+The level is split. Two fifths go to tests that may be looked at after every round (see
 `evalkit.stats.sequential`), shared evenly by the questions; the rest is left for the ordinary tests
 of what is still open when all documents have been asked.
 """
@@ -29,9 +29,9 @@ from evalkit.types import Document, Sample, digest
 if TYPE_CHECKING:
     from evalkit.runner.plan import Plan, PlannedTask
 
-EARLY_SHARE = 0.2
-ROUND_SHARE = 0.05
-LEAST_ROUND = 10
+EARLY_SHARE = 0.4
+ROUND_SHARE = 0.03
+LEAST_ROUND = 6
 
 
 @dataclass

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 # Bets, as shares of the largest that cannot go broke: a mixture over them needs no tuning.
-_BETS = np.geomspace(0.01, 0.95, 24)
+_BETS = np.geomspace(0.03, 0.95, 16)
 # Before so many units an estimated variance is no ground for an asymptotic bound.
 WARM_UP = 40
 

@@ -24,7 +24,7 @@ def test_evidence_is_a_capital_and_only_grows_with_looks() -> None:
 
 def test_one_sure_win_multiplies_the_capital_as_the_bets_say() -> None:
     """Staking a share s of the capital on a gain of 1 at a floor of 1 gives 1 + s."""
-    stakes = np.geomspace(0.01, 0.95, 24)
+    stakes = np.geomspace(0.03, 0.95, 16)
     assert betting_evidence(np.ones(1), 1.0) == pytest.approx(math.log(np.mean(1 + stakes)))
 
 
