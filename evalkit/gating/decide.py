@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from evalkit.gating.config import Defaults, Margin
-from evalkit.gating.latency import TIMED, Rounds, timing_differences
+from evalkit.gating.latency import Rounds, timing_differences
 from evalkit.gating.selection import Figure, Question
 from evalkit.gating.verdict import INCOMPLETE, NO_BASELINE, UNDECIDED, Check, Verdict
 from evalkit.metrics.aggregation import AGGREGATIONS
 from evalkit.results import Comparison, Difference, Store
+from evalkit.results.comparison import TIMED
 from evalkit.results.text import number, p_value, span
 from evalkit.stats import benjamini_hochberg, holm, sample_size, value_p
 from evalkit.stats.sequential import Side

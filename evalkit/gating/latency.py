@@ -11,7 +11,6 @@ from evalkit.results import Manifest, Store
 from evalkit.stats import t_interval, t_p
 
 Array = NDArray[np.float64]
-TIMED = ("seconds", "s", "ms", "tokens/s")
 QUANTILES = {"median": 0.5, "p90": 0.9}
 SESSION, SIDE, ROUND = "timing_session", "timing_side", "timing_round"
 

@@ -9,10 +9,11 @@ from typing import Any
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.gating.config import GateConfig, load_config
 from evalkit.gating.gate import Reference, find_reference, gate, unfinished
-from evalkit.gating.latency import ROUND, SESSION, SIDE, TIMED
+from evalkit.gating.latency import ROUND, SESSION, SIDE
 from evalkit.gating.report import write_reports
 from evalkit.gating.verdict import GateResult
 from evalkit.results import Manifest, Store
+from evalkit.results.comparison import TIMED
 from evalkit.settings import RunSettings
 
 # What a run has to have in common with its baseline, unless the caller says otherwise.

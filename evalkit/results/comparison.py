@@ -20,7 +20,7 @@ ALPHA = 0.05
 FIGURE = ["task", "metric", "filter"]
 # What the clock says belongs to the machine and its load as much as to the model; requests of two
 # runs are no pairs.
-_TIMED = ("seconds", "s", "ms", "tokens/s")
+TIMED = ("seconds", "s", "ms", "tokens/s")
 # Enough permutations for the smallest p-value to survive correction over so many tests.
 _DRAWS_PER_TEST = 200
 # Batch size and order move a log-likelihood in its last digits; that is no win.
@@ -263,9 +263,9 @@ def _difference(row: pd.Series, pairs: TaskPairs, seed: int, draws: int) -> Diff
     aggregation = AGGREGATIONS.get(row["aggregation"])
     unit = "" if pd.isna(row["unit"]) else str(row["unit"])
     common = {**{name: row[name] for name in FIGURE}, "higher_is_better": direction, "unit": unit}
-    if pairs.obstacle and unit not in _TIMED:
+    if pairs.obstacle and unit not in TIMED:
         return Difference(**common, **unpaired_fields(row, pairs.obstacle))
-    if unit in _TIMED:
+    if unit in TIMED:
         return _values_only(row, common, "a timing: the machine and its load are in it")
     if aggregation is None or row["aggregation"] != row["aggregation_baseline"]:
         return _values_only(row, common, "this metric cannot be paired sample by sample")

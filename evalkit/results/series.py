@@ -10,7 +10,7 @@ import pandas as pd
 
 from evalkit.errors import UsageError
 from evalkit.metrics.aggregation import AGGREGATIONS
-from evalkit.results.comparison import Comparison, Difference, compare
+from evalkit.results.comparison import TIMED, Comparison, Difference, compare
 from evalkit.results.manifest import Manifest
 from evalkit.results.pairing import KEYS
 from evalkit.results.primary import primary_metric
@@ -178,6 +178,8 @@ def _trend(
     rows: pd.DataFrame,
     seed: int,
 ) -> tuple[Trend | None, str]:
+    if rows["unit"].isin(TIMED).any():
+        return None, "a timing: the machine and its load are in it"
     names = rows["aggregation"].dropna().unique()
     if len(names) != 1 or names[0] not in AGGREGATIONS:
         return None, "this metric cannot be paired sample by sample"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.metrics.aggregation import AGGREGATIONS
-from evalkit.results.comparison import ALPHA
+from evalkit.results.comparison import ALPHA, TIMED
 from evalkit.results.manifest import Manifest
 from evalkit.results.pairing import pair_task
 from evalkit.results.primary import primary_metric
@@ -55,7 +55,8 @@ def _task(
     metric, filter_ = primary_metric(list(figures.itertuples(index=False, name=None)))
     rows = rows[(rows["metric"] == metric) & (rows["filter"] == filter_)]
     rows = rows.dropna(subset=["value", "higher_is_better"]).set_index("run_id")
-    if len(rows) < 2 or rows["aggregation"].iloc[0] not in AGGREGATIONS:
+    timed = rows["unit"].isin(TIMED).any()
+    if len(rows) < 2 or timed or rows["aggregation"].iloc[0] not in AGGREGATIONS:
         return []
     sign = 1.0 if rows["higher_is_better"].iloc[0] else -1.0
     names = {run.run_id: run.name for run in runs}

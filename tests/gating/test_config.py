@@ -1,5 +1,6 @@
 """The rules file: strict, and every complaint names a line."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,13 @@ def test_the_template_is_a_valid_config(tmp_path: Path) -> None:
 
 
 def test_the_template_is_valid_with_its_examples_too(tmp_path: Path) -> None:
-    text = TEMPLATE.replace("  # - task", "  - task").replace("  #   m", "    m")
-    rules = load_config(write(tmp_path, text)).rules
-    assert [rule.task for rule in rules] == ["*", "hellaswag", "wikitext", "toxicity_*"]
+    text = re.sub(r"^(  )?# (?=  |- task|waivers|fallback)", r"\1", TEMPLATE, flags=re.MULTILINE)
+    config = load_config(write(tmp_path, text))
+    rules = config.rules
+    assert [r.task for r in rules] == ["*", "hellaswag", "wikitext", "toxicity_*", "latency"]
+    assert rules[4].repeats == 7
+    assert config.baseline.fallback == "tag:role=baseline"
+    assert [waiver.rule for waiver in config.waivers] == ["hellaswag"]
     assert str(rules[2].max_rise) == "2%"
     assert rules[2].max_rise.of(-50.0) == pytest.approx(1.0)
     assert rules[1].max_drop.of(50.0) == pytest.approx(0.01)

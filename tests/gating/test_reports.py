@@ -111,4 +111,4 @@ def test_init_writes_a_template_once(evalkit_command, tmp_path: Path) -> None:
 def test_without_a_run_the_command_says_what_to_name(evalkit_command) -> None:
     done = evalkit_command("gate")
     assert done.code == 2
-    assert "Name the run" in done.err
+    assert "Name one thing to judge" in done.err
