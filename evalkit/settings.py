@@ -44,7 +44,11 @@ class RunSettings(BaseModel):
         parts = [value] if isinstance(value, str) else value
         if not isinstance(parts, list | tuple):
             return value
-        return [name for part in parts for name in str(part).replace(",", " ").split()]
+        return [
+            name
+            for part in map(str, parts)
+            for name in ([part] if Path(part).is_file() else part.replace(",", " ").split())
+        ]
 
     @field_validator("include_path", mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """Assembles the subcommands; every expected failure is printed here, once, as one sentence."""
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -43,8 +44,10 @@ def main() -> None:
         app()
     except EvalkitError as error:
         fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        fail("Interrupted; what was finished before is kept.", 130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        # Python would exit with 1, which CI reads as a regression.
+        traceback.print_exc()
+        fail(f"This is a fault in evalkit, please report it: {error!r}", EvalkitError.exit_code)

@@ -68,6 +68,12 @@ class Checkpoint:
         return self.config.get("vocab_size")
 
     @property
+    def max_length(self) -> int | None:
+        """Context length in tokens, by its usual names."""
+        names = ("n_positions", "max_position_embeddings", "n_ctx")
+        return next((v for n in names if isinstance(v := self.config.get(n), int)), None)
+
+    @property
     def training(self) -> dict[str, Any] | None:
         """The training manifest, where evalkit trained the checkpoint."""
         file = self.path / TRAINING_MANIFEST
@@ -75,8 +81,9 @@ class Checkpoint:
 
     @cached_property
     def weights_hash(self) -> str:
-        """SHA-256 over the weights and config.json, first 16 hex digits."""
-        return _hash_files([*self.weights, self.path / "config.json"])
+        """SHA-256 over the weights and the configurations, first 16 hex digits."""
+        configs = [self.path / name for name in ("config.json", "generation_config.json")]
+        return _hash_files([*self.weights, *(file for file in configs if file.is_file())])
 
     @cached_property
     def tokenizer_hash(self) -> str:
@@ -138,7 +145,10 @@ def _locate(model: str | Path, mirror: str | Path | None) -> Path:
 def _weight_files(path: Path) -> tuple[Path, ...]:
     index = path / "model.safetensors.index.json"
     if index.is_file():
-        named = sorted(set(_read_json(index).get("weight_map", {}).values()))
+        content = _read_json(index)
+        named = sorted(set(content.get("weight_map", {}).values())) if _is_index(content) else []
+        if not named:
+            raise DataError(f"{index} is no index of weight files: it has no weight_map.")
         missing = [name for name in named if not (path / name).is_file()]
         if missing:
             raise DataError(f"{path} lacks the weight file {missing[0]} that its index names.")
@@ -153,6 +163,11 @@ def _weight_files(path: Path) -> tuple[Path, ...]:
             "where you trust it: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)."
         )
     raise DataError(f"{path} is no checkpoint: it has no *.safetensors file.")
+
+
+def _is_index(content: Any) -> bool:
+    names = content.get("weight_map") if isinstance(content, dict) else None
+    return isinstance(names, dict) and all(isinstance(name, str) for name in names.values())
 
 
 def _read_header(file: Path) -> Iterator[tuple[str, tuple[int, ...]]]:

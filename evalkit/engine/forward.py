@@ -22,7 +22,8 @@ class ForestRunner:
     def __init__(self, loaded: LoadedModel) -> None:
         self._model = loaded.model
         self._device = loaded.device
-        self._trunks: list[dict[int, KeyValues]] = []
+        self._prefix: dict[int, KeyValues] = {}
+        self._lengths: list[int] = []
 
     @torch.inference_mode()
     def run(self, step: Pass, remember: bool = False) -> tuple[Tensor, "ForestAttention"]:
@@ -32,8 +33,7 @@ class ForestRunner:
             step: Passes have to come in the planner's order.
             remember: Keep this pass's own keys and values in the returned attention.
         """
-        del self._trunks[step.level :]
-        prefix = self._trunks[-1] if self._trunks else {}
+        prefix = self._stand_on(step.level)
         plan = ForestAttention(step, prefix, self._model.dtype, self._device, remember or step.keep)
         places = np.unique(step.places)
         with attending(plan):
@@ -46,8 +46,24 @@ class ForestRunner:
                 use_cache=False,
             ).logits[0]
         if step.keep:
-            self._trunks.append(plan.with_prefix())
+            self._prefix = plan.with_prefix()
+            self._lengths.append(int(step.depths[-1]) + 1)
         return logits[: len(places)], plan
+
+    def forget(self) -> None:
+        """Let go of all trunks."""
+        self._stand_on(0)
+
+    def _stand_on(self, level: int) -> dict[int, KeyValues]:
+        """Keys and values of the lowest `level` trunks; those above are dropped."""
+        if level < len(self._lengths):
+            del self._lengths[level:]
+            kept = self._lengths[-1] if self._lengths else 0
+            self._prefix = {
+                layer: (key[:, :, :kept], value[:, :, :kept])
+                for layer, (key, value) in (self._prefix.items() if kept else ())
+            }
+        return self._prefix
 
 
 @dataclass

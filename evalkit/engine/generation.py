@@ -57,6 +57,7 @@ class Generator:
         self._loaded = loaded
         self._planned = planned
         self._most_rows = rows or ROWS
+        self._bytes_per_token = _bytes_per_token(loaded) if planned else 0
 
     def generate(
         self, prompts: Sequence[list[int]], decodings: Sequence[Decoding]
@@ -116,7 +117,11 @@ class Generator:
         if not rows:
             return
         if self._planned:
-            yield from _Decoder(self._loaded, self, rows, self._most_rows, clock).run()
+            per_token = self._bytes_per_token
+            capacity = max(len(row.prompt) + row.decoding.max_new_tokens for row in rows)
+            held = max(1, CACHE_BYTES // (capacity * per_token))
+            slots = min(self._most_rows, held, len(rows))
+            yield from _Decoder(self._loaded, self, rows, slots, capacity, clock).run()
             return
         for row in rows:
             ends = partial(self._ends, row, clock)
@@ -174,7 +179,8 @@ class _Decoder:
         loaded: LoadedModel,
         generator: Generator,
         rows: list[Row],
-        most_rows: int,
+        slots: int,
+        capacity: int,
         clock: "_Clock | None",
     ) -> None:
         self._model, self._device = loaded.model, loaded.device
@@ -183,9 +189,7 @@ class _Decoder:
         self._waiting = deque(rows)
         self._active: list[Row] = []
         self._clock = clock
-        capacity = max(len(row.prompt) + row.decoding.max_new_tokens for row in rows)
-        held = max(1, CACHE_BYTES // (capacity * self._bytes_per_token(rows[0].prompt[:1])))
-        self._slots = min(most_rows, held, len(rows))
+        self._slots = slots
         lengths = torch.zeros(self._slots, dtype=torch.long, device=self._device)
         self._cache = RowCache(self._slots, capacity, lengths)
 
@@ -245,10 +249,12 @@ class _Decoder:
                     self._cache.move(len(self._active), place)
         return done
 
-    def _bytes_per_token(self, token: list[int]) -> int:
-        (step,) = plan_passes([Span((*token, 0), 1)], 1, 1)
-        _, plan = self._runner.run(step, remember=True)
-        return sum(part.nbytes for pair in plan.own.values() for part in pair)
+
+def _bytes_per_token(loaded: LoadedModel) -> int:
+    """Size of one token's keys and values over all layers, by asking the model."""
+    (step,) = plan_passes([Span((loaded.prefix_token, 0), 1)], 1, 1)
+    _, plan = ForestRunner(loaded).run(step, remember=True)
+    return sum(part.nbytes for pair in plan.own.values() for part in pair)
 
 
 def _path(plan: ForestAttention, place: int) -> dict[int, KeyValues]:

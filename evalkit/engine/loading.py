@@ -8,7 +8,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from transformers.utils import logging as transformers_logging
 
 from evalkit.engine.checkpoint import Checkpoint
-from evalkit.engine.cpu import pack_linears
 from evalkit.errors import DataError, UsageError
 
 DTYPES = {
@@ -77,17 +76,25 @@ def load_model(
         raise UsageError(f"--dtype {dtype} is unknown; take one of {', '.join(DTYPES)}.")
     transformers_logging.disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            checkpoint.path, dtype=DTYPES[dtype], local_files_only=True, use_safetensors=True
+        model, report = AutoModelForCausalLM.from_pretrained(
+            checkpoint.path,
+            dtype=DTYPES[dtype],
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
         )
     except Exception as error:
         raise DataError(
             f"The model in {checkpoint.path} cannot be loaded: {_first_line(error)}"
         ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise DataError(
+            f"The weights in {checkpoint.path} lack {len(missing)} of the model's tensors, among "
+            f"them {missing[0]}; save the whole model."
+        )
     model.requires_grad_(False)
     model.eval().to(place)
-    if place.type == "cpu":
-        pack_linears(model)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.cpu import pack_linears
 from evalkit.engine.generation import Generator
 from evalkit.engine.loading import load_model, load_tokenizer
 from evalkit.engine.scoring import Scorer
@@ -54,14 +55,24 @@ class LocalEngine:
         self.loaded = load_model(checkpoint, tokenizer, device, dtype)
         self._encoder = Encoder(tokenizer, self.loaded.prefix_token, self.loaded.max_length)
         self._scorer = Scorer(self.loaded, batch_size)
+        self.packed_weights = (
+            self._scorer.packed
+            and self.loaded.device.type == "cpu"
+            and pack_linears(self.loaded.model)
+        )
         self._generator = Generator(self.loaded, self._scorer.packed, batch_size)
         self.load_s = time.perf_counter() - started
-        self.warnings: list[str] = []
+        self.warnings: list[str] = _ignored_settings(self.loaded.model.generation_config)
         if not self._scorer.packed:
             self.warnings.append(
                 f"{checkpoint.architecture} does not allow planned attention; "
                 "its requests are batched plainly."
             )
+
+    @property
+    def is_forest(self) -> bool:
+        """Whether requests are laid into forests, or answered plainly."""
+        return self._scorer.packed
 
     def respond(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Response]]]:
         """Answer the requests in any order: lists of (index into `requests`, response).
@@ -75,7 +86,7 @@ class LocalEngine:
         try:
             yield from self._answer(requests)
         except NonFiniteError as error:
-            raise NonFiniteError(self._first_non_finite(requests[: error.index + 1])) from None
+            raise NonFiniteError(self._first_non_finite(requests, error.index)) from None
 
     def _answer(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Response]]]:
         scored = [i for i, r in enumerate(requests) if r.kind in _SCORED]
@@ -85,14 +96,14 @@ class LocalEngine:
         yield from self._generate(requests, texts)
         yield from self._time(requests, timed)
 
-    def _first_non_finite(self, requests: Sequence[Request]) -> int:
-        """Packing mixes the order, so the requests up to the one that failed are tried in turn."""
+    def _first_non_finite(self, requests: Sequence[Request], found: int) -> int:
+        """A broken request spoils its neighbours' scores, so each is tried alone, in order."""
         for index, request in enumerate(requests):
             try:
                 list(self._answer([request]))
             except NonFiniteError:
                 return index
-        return len(requests) - 1
+        return found
 
     def _score(
         self, requests: Sequence[Request], indices: list[int]
@@ -146,6 +157,15 @@ class LocalEngine:
             if not is_finite:
                 raise NonFiniteError(i)
             yield [(i, response)]
+
+
+def _ignored_settings(config: Any) -> list[str]:
+    """A sentence where the checkpoint asks for decoding that would bend greedy text."""
+    neutral = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+    bent = [k for k, v in neutral.items() if (getattr(config, k, None) or v) != v]
+    return (
+        [f"generation_config.json sets {', '.join(bent)}; evalkit decodes without."] if bent else []
+    )
 
 
 _SCORED = (RequestKind.LOGLIKELIHOOD, RequestKind.ROLLING)

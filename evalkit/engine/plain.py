@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.tokenization import Span
@@ -76,6 +76,7 @@ def generate(
     )
     made = loaded.model.generate(
         ids,
+        generation_config=GenerationConfig(),
         attention_mask=torch.ones_like(ids),
         max_new_tokens=decoding.max_new_tokens,
         pad_token_id=loaded.prefix_token,

@@ -28,6 +28,7 @@ class RowCache:
     lengths: Tensor
     _layers: dict[int, KeyValues] = field(default_factory=dict)
     _masks: dict[int | None, Tensor] = field(default_factory=dict)
+    _step_length: int | None = None
 
     def insert(self, row: int, pieces: Mapping[int, KeyValues]) -> None:
         """Put a prompt's keys and values, each (heads, tokens, size), into a row."""
@@ -58,14 +59,21 @@ class RowCache:
         row = torch.arange(count, device=query.device)
         keys[row, :, ends] = key[:, :, 0]
         values[row, :, ends] = value[:, :, 0]
-        longest = int(ends.max()) + 1
+        longest = self._longest(ends)
         mask = self._mask(layer.window, ends, longest, query.dtype)
         return layer.attention(query, keys[:count, :, :longest], values[:count, :, :longest], mask)
+
+    def _longest(self, ends: Tensor) -> int:
+        """Tokens of the longest row in use; asked of the device once a step, not once a layer."""
+        if self._step_length is None:
+            self._step_length = int(ends.max()) + 1
+        return self._step_length
 
     def advance(self, count: int) -> None:
         """Note that the first `count` rows have one token more."""
         self.lengths[:count] += 1
         self._masks.clear()
+        self._step_length = None
 
     def _mask(self, window: int | None, ends: Tensor, longest: int, dtype: torch.dtype) -> Tensor:
         """What is added to the scores, shape (rows, 1, 1, tokens)."""

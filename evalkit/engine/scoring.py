@@ -1,7 +1,7 @@
 """Log-likelihoods of spans."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -44,7 +44,8 @@ class Scorer:
         self._runner = ForestRunner(loaded)
         vocabulary = loaded.model.config.get_text_config().vocab_size
         self._predictions = max(64, LOGIT_BYTES // (4 * vocabulary))
-        self.packed = self._forest_is_right()
+        self._alone = _positions_depend_on_length(loaded.model.config.get_text_config())
+        self.packed = not self._alone and self._forest_is_right()
 
     def score(self, spans: Sequence[Span]) -> Iterator[list[tuple[int, SpanScore]]]:
         """Yield (index into `spans`, score), a list for each forward pass that completes some."""
@@ -71,11 +72,12 @@ class Scorer:
                 (i, SpanScore(float(totals[i]), bool(greedy[i]), bool(np.isfinite(totals[i]))))
                 for i in done
             ]
+        self._runner.forget()
 
     def _score_plainly(self, spans: Sequence[Span]) -> Iterator[list[tuple[int, SpanScore]]]:
         order = sorted(range(len(spans)), key=lambda i: -len(spans[i].tokens))
         longest = len(spans[order[0]].tokens) if order else 1
-        step = self._most_spans or max(1, TOKEN_BUDGET // longest)
+        step = 1 if self._alone else self._most_spans or max(1, TOKEN_BUDGET // longest)
         for start in range(0, len(order), step):
             batch = order[start : start + step]
             scores = self._score_alike([spans[i] for i in batch])
@@ -112,6 +114,12 @@ class Scorer:
         if not right:
             self._loaded.model.set_attn_implementation(before)
         return right
+
+
+def _positions_depend_on_length(config: Any) -> bool:
+    """Whether the rotary positions change with the longest text of a batch (longrope, dynamic)."""
+    settings = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
+    return isinstance(settings, dict) and settings.get("rope_type") in ("longrope", "dynamic")
 
 
 @torch.inference_mode()

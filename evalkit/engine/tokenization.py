@@ -68,7 +68,7 @@ class Encoder:
                 scored = len(tokens) - 1
             else:
                 tokens = ids[whole]
-                scored = max(len(tokens) - len(ids[context]), 0)
+                scored = len(tokens) - _kept(ids[context], tokens, bool(request.continuation))
             spans.append(windows(tokens, scored, self._max_length))
         return spans
 
@@ -87,6 +87,15 @@ class Encoder:
             return {}
         batch = self._tokenizer(distinct, add_special_tokens=False, return_attention_mask=False)
         return dict(zip(distinct, batch["input_ids"], strict=True))
+
+
+def _kept(context: Sequence[int], whole: Sequence[int], continued: bool) -> int:
+    """Tokens of the whole that are context; those unchanged where a continuation merged in."""
+    if len(whole) > len(context) or not continued:
+        return min(len(context), len(whole))
+    alike = zip(context, whole, strict=False)
+    unchanged = next((i for i, (a, b) in enumerate(alike) if a != b), len(whole))
+    return max(min(unchanged, len(whole) - 1), 1)
 
 
 def windows(tokens: Sequence[int], scored: int, max_length: int) -> list[Span]:

@@ -69,7 +69,7 @@ class PronounBias(Probe):
             odds = (he.loglikelihood or 0.0) - (she.loglikelihood or 0.0)
             statistics = {
                 "abs_log_odds": (abs(odds),),
-                "male_share": (1 / (1 + math.exp(-odds)),),
+                "male_share": (0.5 + 0.5 * math.tanh(odds / 2),),
             }
             answer = document.choices[0 if odds >= 0 else 1]
             samples.append(Sample(document, (he, she), statistics, answer=answer))

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import UsageError
+from evalkit.errors import DataError, UsageError
 from evalkit.probes import PROBES
 from evalkit.registry.index import Entry, Index, entry_of
 from evalkit.registry.task import Task
@@ -48,6 +48,7 @@ class Registry:
             raise UsageError(f"--mirror {mirror} is no folder.")
         self._index = Index(include_paths)
         self._mirror = mirror
+        self._opening: list[str] = []
 
     def entries(self, stock: bool = True) -> list[Entry]:
         """Every known task, suite and probe, evalkit's own first."""
@@ -123,22 +124,31 @@ class Registry:
 
         if group.path is None:
             return
+        if group.name in self._opening:
+            raise DataError(f"{group.path}: the suite {group.name} contains itself.")
         config = read_yaml(group.path)
         own = {k: v for k, v in config.items() if k not in GroupConfig.__dataclass_fields__}
         members = config.get("task") or []
+        self._opening.append(group.name)
         yield from self._expand_members(members, group, {**own, **overrides})
+        self._opening.pop()
 
     def _expand_members(
         self, members: Any, group: Entry, overrides: Mapping[str, Any]
     ) -> Iterator[Leaf]:
-        for member in [members] if isinstance(members, str) else members:
+        for member in members if isinstance(members, list) else [members]:
             if isinstance(member, str):
                 yield from self._expand(self._member(member, group), overrides)
-            elif "group" in member and self._find(member["group"]) is None:
-                yield from self._expand_members(member.get("task") or [], group, overrides)
+                continue
+            if not isinstance(member, dict) or not isinstance(
+                name := member.get("group") or member.get("task"), str
+            ):
+                raise DataError(f"{group.path} names the member {member!r}, which is no task name.")
+            settings = {k: v for k, v in member.items() if k not in ("group", "task")}
+            if "group" in member and self._find(name) is None:
+                inner = {**overrides, **settings}
+                yield from self._expand_members(member.get("task") or [], group, inner)
             else:
-                name = member.get("group") or member["task"]
-                settings = {k: v for k, v in member.items() if k not in ("group", "task")}
                 yield from self._expand(self._member(name, group), {**overrides, **settings})
 
     def _member(self, name: str, parent: Entry) -> Entry:

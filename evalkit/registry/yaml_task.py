@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lm_eval.api.instance import Instance
+from lm_eval.api.metrics import mean
 from lm_eval.api.registry import AGGREGATION_REGISTRY
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.models.utils import normalize_gen_kwargs
 
-from evalkit.errors import DataError, EvaluationError, UsageError
+from evalkit.errors import DataError, EvalkitError, EvaluationError, UsageError
 from evalkit.metrics.statistics import sample_statistics
 from evalkit.registry.data import localise
 from evalkit.registry.index import Entry
@@ -52,15 +54,17 @@ def load_yaml_task(
     for key in ("tag", "group", "task_list"):
         config.pop(key, None)
     source = {k: v for k, v in config.items() if k != "dataset_kwargs"}
-    config = localise(config, entry.path.parent, mirror)
     if not isinstance(config.get("metadata"), dict):
         config["metadata"] = {}
     try:
-        task = _build(config)
+        task = _build(localise(config, entry.path.parent, mirror))
+    except EvalkitError:
+        raise
     except Exception as error:
         raise DataError(
             f"Task {entry.name} ({entry.path}) cannot be loaded: {_say(error)}"
         ) from error
+    _refuse_beyond_text(task, entry.name)
     return YamlTask(task, entry, digest(_without_functions(source)), num_fewshot)
 
 
@@ -98,7 +102,7 @@ class YamlTask:
         for doc_id, doc in self._task.doc_iterator(limit=limit):
             try:
                 instances = self._instances_of(doc_id, doc, seed)
-                made.append(self._document(doc_id, doc, instances))
+                made.append(self._document(doc_id, doc, instances, seed))
             except UsageError:
                 raise
             except Exception as error:
@@ -134,11 +138,13 @@ class YamlTask:
 
     def aggregate(self, metric: str, filter_name: str) -> float | None:
         """Value by lm-eval's own aggregation of the items that `score` kept."""
-        function = self._task.aggregation().get(metric, np.mean)
+        function = self._task.aggregation()[metric]
         try:
             value = float(function(self._items[metric, filter_name]))
-        except (ValueError, TypeError, ZeroDivisionError, IndexError):
-            return None
+        except Exception as error:
+            raise EvaluationError(
+                f"Task {self.name} cannot aggregate its metric {metric}: {_say(error)}"
+            ) from error
         return value if np.isfinite(value) else None
 
     def _instances_of(self, doc_id: int, doc: Any, seed: int) -> list[Instance]:
@@ -162,11 +168,9 @@ class YamlTask:
         instances = made if isinstance(made, list) else [made]
         return sorted(instances, key=lambda instance: instance.idx)
 
-    def _document(self, doc_id: int, doc: Any, instances: list[Instance]) -> Document:
+    def _document(self, doc_id: int, doc: Any, instances: list[Instance], seed: int) -> Document:
         content = dict(doc) if isinstance(doc, Mapping) else {"text": str(doc)}
-        requests = [
-            request for i in instances for request in _requests(i, i.repeats or 1, self.name)
-        ]
+        requests = [request for i in instances for request in _requests(i, self.name, seed)]
         return Document(
             task=self.name,
             doc_id=doc_id,
@@ -197,7 +201,8 @@ class YamlTask:
     def _statistics(self, metric: str, item: Any, filter_name: str) -> tuple[float, ...]:
         """Statistics of one item; empty where the metric's aggregation is no function of sums."""
         self._items.setdefault((metric, filter_name), []).append(item)
-        name = _aggregation_name(self._task.aggregation().get(metric))
+        # As in lm-eval, a metric that names no aggregation is averaged.
+        name = _aggregation_name(self._task.aggregation().get(metric, mean))
         statistics = sample_statistics(name, item)
         if statistics is None:
             name = CUSTOM
@@ -221,6 +226,13 @@ def _build(config: dict[str, Any]) -> Any:
         logging.getLogger("lm_eval").setLevel(level)
 
 
+def _refuse_beyond_text(task: Any, name: str) -> None:
+    if getattr(task, "UNSAFE_CODE", False):
+        raise UsageError(f"Task {name} runs code that the model wrote; evalkit does not do that.")
+    if getattr(task, "MULTIMODAL", False):
+        raise UsageError(f"Task {name} shows images or sound; evalkit measures text models.")
+
+
 def _shots(task: Any, wanted: int | None) -> int:
     """Few-shot examples; a task that says 0 itself keeps 0, as in lm-eval."""
     configured = task.get_config("num_fewshot")
@@ -229,20 +241,20 @@ def _shots(task: Any, wanted: int | None) -> int:
     return wanted
 
 
-def _requests(instance: Instance, repeats: int, task: str) -> list[Request]:
+def _requests(instance: Instance, task: str, seed: int) -> list[Request]:
+    """The instance's requests, each repeat of a sampled one with a random stream of its own."""
     kind = RequestKind(instance.request_type)
+    repeats = instance.repeats or 1
     if kind is RequestKind.ROLLING:
         return [Request(kind, "", instance.args[0])] * repeats
     context, second = instance.args[:2]
     if kind is RequestKind.LOGLIKELIHOOD:
         return [Request(kind, context, second)] * repeats
-    return [
-        Request(kind, context, decoding=_decoding(second, repeat, task))
-        for repeat in range(repeats)
-    ]
+    seeds = [int(digest([seed, context, repeat]), 16) % 2**63 for repeat in range(repeats)]
+    return [Request(kind, context, decoding=_decoding(second, own, task)) for own in seeds]
 
 
-def _decoding(settings: dict[str, Any], repeat: int, task: str) -> Decoding:
+def _decoding(settings: dict[str, Any], seed: int, task: str) -> Decoding:
     options = normalize_gen_kwargs(settings)
     unknown = set(options) - _DECODING_KEYS
     if unknown or options.get("num_beams", 1) != 1:
@@ -255,7 +267,7 @@ def _decoding(settings: dict[str, Any], repeat: int, task: str) -> Decoding:
         max_new_tokens=int(options["max_gen_toks"]),
         temperature=float(options.get("temperature", 1.0)) if sampled else 0.0,
         top_p=float(options.get("top_p", 1.0)),
-        seed=repeat,
+        seed=seed if sampled else 0,
     )
 
 
@@ -318,6 +330,8 @@ def _without_functions(value: Any) -> Any:
     """The definition with functions named, so that its hash is the same in every process."""
     if isinstance(value, Mapping):
         return {str(k): _without_functions(v) for k, v in value.items()}
+    if isinstance(value, partial):
+        return [value.func.__qualname__, *map(_without_functions, (value.args, value.keywords))]
     if isinstance(value, str) or not isinstance(value, Iterable):
         return getattr(value, "__qualname__", value)
     return [_without_functions(v) for v in value]

@@ -64,7 +64,9 @@ SAMPLES = pa.schema(
 TIMINGS = pa.schema(
     [
         _field("run_id", pa.string(), "run the timing belongs to"),
-        _field("phase", pa.string(), "plan, load, respond, score, or the latency task's request"),
+        _field(
+            "phase", pa.string(), "load, respond, samples, score, or the latency task's request"
+        ),
         _field("task", pa.string(), "task, where the row is one of its requests"),
         _field("request_id", pa.int64(), "position of the request in its task"),
         _field("requests", pa.int64(), "requests answered in this row"),

@@ -10,6 +10,7 @@ import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
 from evalkit.errors import DataError, UsageError
@@ -59,8 +60,9 @@ class Store:
             self._fs.makedirs(self._root, exist_ok=True)
             self._fs.pipe_file(probe, b"")
             self._fs.rm_file(probe)
-            for folder in missing:
-                self._fs.rmdir(folder)
+            if isinstance(self._fs, LocalFileSystem):  # an object store has no folders to remove
+                for folder in missing:
+                    self._fs.rmdir(folder)
         except OSError as error:
             raise UsageError(
                 f"The store {self.url} cannot be written ({error}); name another with --store."

@@ -65,4 +65,19 @@ def make_plan(settings: RunSettings) -> Plan:
             task = registry.load(leaf, settings.num_fewshot)
             planned.append(PlannedTask(task, task.documents(settings.limit, settings.seed)))
             advance(1)
-    return Plan(settings, checkpoint, planned, selection.suites, store)
+    plan = Plan(settings, checkpoint, planned, selection.suites, store)
+    _check_room(plan)
+    return plan
+
+
+def _check_room(plan: Plan) -> None:
+    """Every generation has to leave room for at least one token of its prompt."""
+    room = plan.checkpoint.max_length
+    for planned in plan.tasks:
+        requests = [r for document in planned.documents for r in document.requests]
+        longest = max((r.decoding.max_new_tokens for r in requests if r.decoding), default=0)
+        if room is not None and longest >= room:
+            raise UsageError(
+                f"Task {planned.task.name} asks for {longest} new tokens, but the context of "
+                f"{plan.checkpoint.path} is {room}; lower max_gen_toks in the task."
+            )

@@ -78,6 +78,8 @@ def execute(plan: Plan) -> RunResult:
     created = datetime.now(UTC)
     started = time.perf_counter()
     settings = plan.settings
+    # Hashed before it is read, so that weights overwritten meanwhile are not taken for these.
+    _ = plan.checkpoint.weights_hash, plan.checkpoint.tokenizer_hash
     engine = LocalEngine(
         plan.checkpoint,
         device=settings.device,
@@ -91,7 +93,11 @@ def execute(plan: Plan) -> RunResult:
         planned.task.name: planned.task.score(planned.documents, responses)
         for planned, responses in zip(plan.tasks, answers, strict=True)
     }
-    phases = {"load": loaded - started, "respond": responded - loaded}
+    phases = {
+        "load": loaded - started,
+        "respond": responded - loaded,
+        "samples": time.perf_counter() - responded,
+    }
     return record(plan, engine, samples, created, phases)
 
 
@@ -178,7 +184,8 @@ def _manifest(plan: Plan, created: datetime, duration_s: float, engine: LocalEng
         },
         suites=plan.suites,
         settings=plan.settings.model_dump(mode="json"),
-        environment=environment(engine.loaded.device),
+        environment=environment(engine.loaded.device)
+        | {"engine": {"forest": engine.is_forest, "packed_weights": engine.packed_weights}},
         warnings=engine.warnings,
     )
 

@@ -1,10 +1,12 @@
 """Bad input: one clear sentence, the right exit code, no traceback, nothing written."""
 
+import json
 import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from tests.checkpoints import make_checkpoint
 
@@ -129,3 +131,49 @@ def test_logits_that_are_not_finite_name_the_first_sample(refused, copy, tasks, 
     sentence = refused(model=copy, tasks=tasks, code=3)
     assert "NaN or infinite" in sentence
     assert f"document 0 of task {tasks}" in sentence
+
+
+def test_weights_that_lack_a_tensor(refused, copy):
+    weights = load_file(copy / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    assert "mlp.up_proj.weight" in refused(model=copy)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"weight_map": 5}', "{}"])
+def test_an_index_that_names_no_weights(refused, copy, content):
+    (copy / "model.safetensors.index.json").write_text(content)
+    assert "weight_map" in refused(model=copy)
+
+
+def test_a_task_that_leaves_no_room_for_its_prompt(refused, tmp_path, task_folder):
+    text = (
+        (task_folder / "toy_answer.yaml").read_text().replace("max_gen_toks: 8", "max_gen_toks: 64")
+    )
+    file = tmp_path / "long answer.yaml"
+    file.write_text(text.replace("toy_answer.jsonl", str(task_folder / "toy_answer.jsonl")))
+    assert "asks for 64 new tokens" in refused(tasks=file)
+
+
+def test_a_broken_request_is_named_and_not_its_neighbour(refused, copy, task_folder, tmp_path):
+    """Only the letter z has no finite embedding, and only the second document asks about it."""
+    tokenizer = AutoTokenizer.from_pretrained(copy)
+    weights = load_file(copy / "model.safetensors")
+    name = next(n for n in weights if n.endswith("embed_tokens.weight"))
+    weights[name][tokenizer("z")["input_ids"][0]] = float("nan")
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    rows = [
+        {"q": f"The {word}", "options": ["one", "two"], "gold": 0} for word in ("baker", "z", "z")
+    ]
+    (tmp_path / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = (task_folder / "toy_choice.yaml").read_text().replace("toy_choice.jsonl", "few.jsonl")
+    (tmp_path / "few.yaml").write_text(text)
+    sentence = refused(model=copy, tasks=tmp_path / "few.yaml", code=3)
+    assert "document 1 of task toy_choice" in sentence
+
+
+def test_a_fault_of_our_own_is_no_regression(evalkit_command, monkeypatch):
+    monkeypatch.setattr("evalkit.results.Store.listing", lambda self: 1 / 0)
+    done = evalkit_command("ls")
+    assert done.code == 3
+    assert "fault in evalkit" in done.err

@@ -77,3 +77,41 @@ def test_timed_generation_says_the_same_and_times_it(engine):
 def test_more_new_tokens_than_context_is_refused(engine):
     with pytest.raises(UsageError, match="context is 64"):
         generate(engine, PROMPTS[:1], max_new_tokens=64)
+
+
+def test_rows_that_leave_and_enter_change_no_text(folder):
+    """Sixty prompts of many lengths through three rows, through many, and one by one."""
+    words = [
+        "The",
+        "baker",
+        "said",
+        "that",
+        "she",
+        "had",
+        "bread",
+        "to",
+        "sell",
+        "at",
+        "the",
+        "old",
+        "market",
+    ]
+    prompts = [" ".join(words[i % 5 : 5 + i % 9]) for i in range(60)]
+    requests = [
+        Request(RequestKind.GENERATE, f"{i} {p}", decoding=Decoding(max_new_tokens=3 + i % 11))
+        for i, p in enumerate(prompts)
+    ]
+    few, many = (
+        ask(LocalEngine(open_checkpoint(folder), device="cpu", batch_size=size), requests)
+        for size in (3, None)
+    )
+    single = LocalEngine(open_checkpoint(folder), device="cpu")
+    alone = [ask(single, [request])[0] for request in requests]
+    assert [r.text for r in few] == [r.text for r in many] == [r.text for r in alone]
+
+
+def test_a_model_without_planned_attention_generates_too(tmp_path):
+    folder = make_checkpoint(tmp_path / "bloom", "bloom", n_layer=2, n_head=4, hidden_size=32)
+    engine = LocalEngine(open_checkpoint(folder), device="cpu")
+    assert not engine.is_forest
+    assert all(generate(engine, PROMPTS, max_new_tokens=6))

@@ -107,6 +107,38 @@ def test_the_self_check_packs_and_carries(checkpoint):
     assert any(step.keep for step in carried)
 
 
+def test_a_continuation_that_merges_into_its_context_is_scored(checkpoint):
+    """Context and whole may have as many tokens; what changed is what the continuation made."""
+    engine = LocalEngine(open_checkpoint(checkpoint), device="cpu")
+    tokenizer = engine.loaded.tokenizer
+    context, continuation = "The bake", "r"
+    before, whole = (tokenizer(t)["input_ids"] for t in (context, context + continuation))
+    assert len(whole) <= len(before), "the tokenizer has a token for the whole word"
+    response = ask(engine, [Request(RequestKind.LOGLIKELIHOOD, context, continuation)])[0]
+    assert response.loglikelihood < 0
+    assert response.output_tokens == 1
+
+
+@pytest.mark.parametrize("family", ["mistral", "gemma2"])
+def test_sliding_windows_and_soft_caps_are_honoured(tmp_path, family):
+    folder = make_checkpoint(tmp_path / family, family, sliding_window=8)
+    engine = LocalEngine(open_checkpoint(folder), device="cpu")
+    assert engine.is_forest
+    requests = every_pair()
+    for request, response in zip(requests, ask(engine, requests), strict=True):
+        assert response.loglikelihood == pytest.approx(by_definition(folder, request), abs=1e-3)
+
+
+def test_positions_that_depend_on_length_are_scored_alone(tmp_path):
+    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    folder = make_checkpoint(tmp_path / "dynamic", rope_parameters=rope)
+    engine = LocalEngine(open_checkpoint(folder), device="cpu")
+    assert not engine.is_forest
+    long = Request(RequestKind.ROLLING, "", "The baker said that. " * 20)
+    alone = ask(engine, [every_pair()[1]])[0]
+    assert ask(engine, [long, every_pair()[1]])[1] == alone
+
+
 def test_a_pass_lays_shared_tokens_once():
     spans = [Span((1, 2, 3, 4), 1), Span((1, 2, 3, 9), 1), Span((1, 2, 7, 8, 9), 2)]
     (step,) = plan_passes(spans, token_budget=100, prediction_budget=100)

@@ -94,3 +94,39 @@ def test_a_template_that_fails_names_the_document(registry, tmp_path, task_folde
 def test_an_include_path_that_is_absent(tmp_path):
     with pytest.raises(UsageError, match="is no folder"):
         Registry([tmp_path / "nowhere"])
+
+
+def suite(tmp_path, body):
+    (tmp_path / "suite.yaml").write_text(body)
+    return str(tmp_path / "suite.yaml")
+
+
+def test_an_inner_group_passes_its_settings_on(registry, tmp_path):
+    body = "group: outer\ntask:\n  - group: inner\n    num_fewshot: 2\n    task: [toy_choice]\n"
+    leaves = registry.select([suite(tmp_path, body)]).leaves
+    assert leaves["toy_choice"].overrides == {"num_fewshot": 2}
+
+
+@pytest.mark.parametrize("members", ["[5]", "5", "[{group: 7}]", "[outer]"])
+def test_a_suite_of_no_tasks_is_refused(registry, tmp_path, members):
+    path = suite(tmp_path, f"group: outer\ntask: {members}\n")
+    with pytest.raises((DataError, UsageError), match=r"outer|names the member"):
+        Registry([tmp_path]).select(["outer"] if members == "[outer]" else [path])
+
+
+@pytest.mark.parametrize(
+    "line", ["data_files: {test: }", "data_files: 5", "dataset_path: [a]", "dataset_kwargs: foo"]
+)
+def test_data_that_makes_no_sense_is_refused(registry, tmp_path, task_folder, line):
+    text = (task_folder / "toy_choice.yaml").read_text()
+    wrong = {
+        "data_files": text.replace("data_files: {test: toy_choice.jsonl}", line),
+        "dataset_path": text.replace("dataset_path: json", line),
+        "dataset_kwargs": text.replace(
+            "dataset_kwargs: {data_files: {test: toy_choice.jsonl}}", line
+        ),
+    }[line.partition(":")[0]]
+    file = tmp_path / "wrong.yaml"
+    file.write_text(wrong)
+    with pytest.raises(DataError, match="toy_choice"):
+        registry.load(registry.select([str(file)]).leaves["toy_choice"])

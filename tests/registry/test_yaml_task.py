@@ -1,12 +1,14 @@
 """lm-eval's features beyond the plain case: filters, repeats, custom metrics and aggregations."""
 
+import functools
 import json
 
 import pytest
 from lm_eval.api.metrics import median
 
-from evalkit.errors import EvaluationError
+from evalkit.errors import EvaluationError, UsageError
 from evalkit.registry import Registry
+from evalkit.registry.yaml_task import _without_functions
 from evalkit.runner.score import score_task
 from evalkit.types import Response
 
@@ -70,9 +72,14 @@ filter_list:
   - {name: vote, filter: [{function: majority_vote}, {function: take_first}]}
 metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
 """)
-    first = task.documents(1, seed=0)[0]
-    assert [r.decoding.seed for r in first.requests] == [0, 1, 2]
-    assert {r.decoding.temperature for r in first.requests} == {0.7}
+    documents = task.documents(None, seed=0)
+    requests = [request for document in documents for request in document.requests]
+    assert len({r.decoding.seed for r in requests}) == len(requests) == 6
+    assert {r.decoding.temperature for r in requests} == {0.7}
+    again = [r.decoding.seed for d in task.documents(1, seed=0) for r in d.requests]
+    assert again == [r.decoding.seed for r in requests[:3]]
+    other = [r.decoding.seed for d in task.documents(1, seed=1) for r in d.requests]
+    assert not set(other) & set(again)
     _, scores = answered(task, ["3", "9", "3"], ["5", "5", "4"])
     assert scores["exact_match", "vote"].value == 0.5
 
@@ -98,3 +105,32 @@ metric_list: [{metric: m, aggregation: mean, higher_is_better: true}]
 """)
     with pytest.raises(EvaluationError, match=r"document 0.*division"):
         answered(task, ["3"], ["4"])
+
+
+def test_a_metric_that_names_no_aggregation_is_averaged(load, tmp_path):
+    (tmp_path / "extra.py").write_text("def process(doc, results):\n    return {'extra': 0.25}\n")
+    task = load("""
+output_type: generate_until
+process_results: !function extra.process
+generation_kwargs: {until: ["\\n"], max_gen_toks: 8}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+""")
+    _, scores = answered(task, ["3"], ["4"])
+    assert (scores["extra", "none"].value, scores["extra", "none"].aggregation) == (0.25, "mean")
+
+
+@pytest.mark.parametrize("line", ["unsafe_code: true", 'doc_to_image: ["q"]'])
+def test_tasks_beyond_text_are_refused(load, line):
+    with pytest.raises(UsageError, match="made_up"):
+        load(f"""
+output_type: generate_until
+{line}
+generation_kwargs: {{until: ["."], max_gen_toks: 8}}
+metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}]
+""")
+
+
+def test_the_definition_hash_is_the_same_in_every_process():
+    definition = {"process_docs": functools.partial(sorted, key=len), "metrics": [{"m": max}]}
+    named = {"process_docs": ["sorted", [], {"key": "len"}], "metrics": [{"m": "max"}]}
+    assert _without_functions(definition) == named
