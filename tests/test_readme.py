@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.cli.demo import GATE
 from evalkit.training import Recipe
 from tests.checkpoints import make_checkpoint
 
@@ -32,12 +31,11 @@ def commands() -> list[str]:
 
 @pytest.fixture(scope="module")
 def demo_folder(tmp_path_factory):
-    """What `make demo` leaves behind, with untrained weights: checkpoints and the gate's rules."""
+    """The checkpoints that `make demo` leaves behind, with untrained weights."""
     folder = tmp_path_factory.mktemp("readme")
     checkpoints = folder / "checkpoints" / "demo"
     for seed, step in enumerate(Recipe().save_steps):
         make_checkpoint(checkpoints / f"step-{step:06d}", seed=seed, max_position_embeddings=256)
-    (checkpoints / "gate.yaml").write_text(GATE)
     return folder
 
 
