@@ -19,7 +19,9 @@ class RunSettings(BaseModel):
     num_fewshot: int | None = Field(
         None, ge=0, description="Examples before each question; by default the task's own number."
     )
-    limit: int | None = Field(None, gt=0, description="Only the first N documents of each task.")
+    limit: int | None = Field(
+        None, gt=0, le=2**31, description="Only the first N documents of each task."
+    )
     batch_size: int | None = Field(
         None, gt=0, description="Most requests in one forward pass; 'auto' lets the engine choose."
     )

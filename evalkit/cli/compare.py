@@ -68,6 +68,8 @@ def compare(
     if len(found) > 1:
         opened = results.Store(store)
         runs = [found[0].baseline, *(comparison.candidate for comparison in found)]
+        if len({run.run_id for run in runs}) < len(runs):
+            raise UsageError("A run is named twice; name each of several runs once.")
         places = results.standings(opened, runs)
     if plot is not None:
         from evalkit.results.plots import forest_plot

@@ -42,6 +42,8 @@ def print_leaderboard(store: str, pattern: str = "*", run_ids: Sequence[str] | N
     from evalkit.results import Store, leaderboard, overview
 
     found = overview(Store(store))
+    for problem in found.problems:
+        note(f"warning: {problem}")
     names = [m for m in found.manifests.values() if fnmatchcase(m.name, pattern)]
     newest = run_ids or [manifest.run_id for manifest in names[:_MOST_RUNS]][::-1]
     if not newest:

@@ -62,12 +62,23 @@ class LocalEngine:
         )
         self._generator = Generator(self.loaded, self._scorer.packed, batch_size)
         self.load_s = time.perf_counter() - started
-        self.warnings: list[str] = _ignored_settings(self.loaded.model.generation_config)
+        self._remarks = _ignored_settings(self.loaded.model.generation_config)
         if not self._scorer.packed:
-            self.warnings.append(
+            self._remarks.append(
                 f"{checkpoint.architecture} does not allow planned attention; "
                 "its requests are batched plainly."
             )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the figures has to know, as far as the engine has got."""
+        if not self._encoder.cut:
+            return self._remarks
+        cut = (
+            f"{self._encoder.cut} requests are longer than the model's context of "
+            f"{self.loaded.max_length} tokens; their beginnings were cut."
+        )
+        return [*self._remarks, cut]
 
     @property
     def is_forest(self) -> bool:

@@ -25,6 +25,9 @@ class Encoder:
     Args:
         prefix_token: Stands before a text that has no context.
         max_length: Longest input of the model, in tokens.
+
+    Attributes:
+        cut: How many requests so far were longer than the model's input.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Encoder:
         self._tokenizer = tokenizer
         self._prefix = prefix_token
         self._max_length = max_length
+        self.cut = 0
         self._prefix_text = tokenizer.decode([prefix_token])
 
     def encode(self, texts: Sequence[str]) -> dict[str, list[int]]:
@@ -69,6 +73,8 @@ class Encoder:
             else:
                 tokens = ids[whole]
                 scored = len(tokens) - _kept(ids[context], tokens, bool(request.continuation))
+            if request.kind is RequestKind.LOGLIKELIHOOD and len(tokens) - 1 > self._max_length:
+                self.cut += 1
             spans.append(windows(tokens, scored, self._max_length))
         return spans
 

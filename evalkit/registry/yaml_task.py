@@ -60,11 +60,16 @@ def load_yaml_task(
         task = _build(localise(config, entry.path.parent, mirror))
     except EvalkitError:
         raise
+    except ConnectionError as error:
+        raise DataError(
+            f"Task {entry.name} needs the data set {config.get('dataset_path')}, which could not "
+            "be fetched; read it from a mirror with --mirror."
+        ) from error
     except Exception as error:
         raise DataError(
             f"Task {entry.name} ({entry.path}) cannot be loaded: {_say(error)}"
         ) from error
-    _refuse_beyond_text(task, entry.name)
+    _refuse(task, entry.name)
     return YamlTask(task, entry, digest(_without_functions(source)), num_fewshot)
 
 
@@ -226,7 +231,11 @@ def _build(config: dict[str, Any]) -> Any:
         logging.getLogger("lm_eval").setLevel(level)
 
 
-def _refuse_beyond_text(task: Any, name: str) -> None:
+def _refuse(task: Any, name: str) -> None:
+    known = getattr(task, "_metric_fn_list", {})
+    unknown = [metric for metric, function in known.items() if function is None]
+    if unknown and task.config.process_results is None:
+        raise DataError(f"Task {name} names the metric {unknown[0]!r}, which does not exist.")
     if getattr(task, "UNSAFE_CODE", False):
         raise UsageError(f"Task {name} runs code that the model wrote; evalkit does not do that.")
     if getattr(task, "MULTIMODAL", False):

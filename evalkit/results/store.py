@@ -135,10 +135,12 @@ class Store:
         Raises:
             UsageError: No run fits, or an id prefix fits several.
         """
-        runs = self.listing().runs
-        if not runs:
+        listing = self.listing()
+        runs = listing.runs
+        if not runs and not listing.problems:
             raise UsageError(f"The store {self.url} holds no runs; make one with 'evalkit run'.")
-        if reference == "latest":
+        if reference == "latest" and runs:
+            self._refuse_newer_damage(reference, runs[-1].run_id, listing.problems)
             return runs[-1]
         if reference.startswith("tag:"):
             key, _, value = reference.removeprefix("tag:").partition("=")
@@ -146,6 +148,8 @@ class Store:
         else:
             named = [run for run in runs if reference in (run.run_id, run.name)]
         if named:
+            if reference != named[-1].run_id:
+                self._refuse_newer_damage(reference, named[-1].run_id, listing.problems)
             return named[-1]
         prefixed = [run for run in runs if run.run_id.startswith(reference)]
         if len(prefixed) == 1:
@@ -153,6 +157,15 @@ class Store:
         known = ", ".join(run.run_id for run in (prefixed or runs)[-5:])
         problem = "fits several runs" if prefixed else "names no run"
         raise UsageError(f"{reference!r} {problem} in {self.url}; among its runs: {known}.")
+
+    def _refuse_newer_damage(self, reference: str, found: str, problems: Sequence[str]) -> None:
+        """A newer run that cannot be read may be the one that is meant."""
+        newer = [text for text in problems if text.removeprefix(self.path_of("")) > found]
+        if newer:
+            raise DataError(
+                f"{reference!r} may mean a newer run than {found}: {newer[-1]}; "
+                "name a run by its id, or delete the damaged one."
+            )
 
     def scores(self, runs: Sequence[str] | None = None) -> pd.DataFrame:
         """Scores of the given run ids (all complete runs by default), one row a score."""

@@ -106,6 +106,7 @@ def test_a_missing_data_file_is_named(refused, tmp_path, task_folder):
 def test_impossible_numbers(refused, option):
     value = "-1" if option == "--num-fewshot" else "0"
     assert option in refused(extra=(option, value))
+    assert "--limit" in refused(extra=("--limit", str(10**22)))
 
 
 def test_a_store_that_cannot_be_written(refused, tmp_path):

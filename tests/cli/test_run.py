@@ -7,6 +7,8 @@ import re
 import pyarrow.parquet as pq
 import pytest
 
+from tests.checkpoints import make_checkpoint
+
 JSON_SCORE = {
     "task", "metric", "filter", "value", "stderr", "ci_low", "ci_high", "n", "higher_is_better",
 }  # fmt: skip
@@ -147,3 +149,13 @@ def test_ls_tasks_and_suites(evalkit_command):
     assert "smoke" in evalkit_command("ls", "suites").out
     assert "arc_easy" in evalkit_command("ls", "tasks", "arc_*", "--all").out
     assert evalkit_command("ls", "nonsense").code == 2
+
+
+def test_prompts_that_are_cut_are_counted(evalkit_command, task_folder, tmp_path):
+    model = make_checkpoint(tmp_path / "short", max_position_embeddings=12)
+    done = evalkit_command(
+        "run", "--model", model, "--include-path", task_folder, "--tasks", "toy_choice",
+        "--store", tmp_path / "store", "--device", "cpu",
+    )  # fmt: skip
+    assert done.code == 0
+    assert "12 requests are longer than the model's context of 12 tokens" in done.err

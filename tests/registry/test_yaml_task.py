@@ -6,7 +6,7 @@ import json
 import pytest
 from lm_eval.api.metrics import median
 
-from evalkit.errors import EvaluationError, UsageError
+from evalkit.errors import DataError, EvaluationError, UsageError
 from evalkit.registry import Registry
 from evalkit.registry.yaml_task import _without_functions
 from evalkit.runner.score import score_task
@@ -134,3 +134,12 @@ def test_the_definition_hash_is_the_same_in_every_process():
     definition = {"process_docs": functools.partial(sorted, key=len), "metrics": [{"m": max}]}
     named = {"process_docs": ["sorted", [], {"key": "len"}], "metrics": [{"m": "max"}]}
     assert _without_functions(definition) == named
+
+
+def test_an_unknown_metric_is_refused(load):
+    with pytest.raises(DataError, match="accuracee"):
+        load("""
+output_type: generate_until
+generation_kwargs: {until: ["."], max_gen_toks: 8}
+metric_list: [{metric: accuracee, aggregation: mean, higher_is_better: true}]
+""")

@@ -119,3 +119,14 @@ def test_checking_for_writability_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         Store(tmp_path / "file" / "b").check_writable()
+
+
+def test_a_name_whose_newest_run_is_damaged_is_refused(tmp_path):
+    store = Store(tmp_path)
+    store.write(make_run("2026a-x", "x", "2026-01-01T00:00:00+00:00"))
+    store.write(make_run("2026b-x", "x", "2026-01-02T00:00:00+00:00"))
+    (tmp_path / "2026b-x" / "run.json").write_text("{")
+    for reference in ("x", "latest"):
+        with pytest.raises(DataError, match="2026b-x"):
+            store.resolve(reference)
+    assert store.resolve("2026a-x").run_id == "2026a-x"
