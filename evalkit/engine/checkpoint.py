@@ -13,6 +13,8 @@ from typing import Any
 from evalkit.errors import DataError
 
 TRAINING_MANIFEST = "evalkit.json"
+# In the order in which lm-eval looks for them.
+CONTEXT_LENGTH_NAMES = ("n_positions", "max_position_embeddings", "n_ctx")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -70,8 +72,8 @@ class Checkpoint:
     @property
     def max_length(self) -> int | None:
         """Context length in tokens, by its usual names."""
-        names = ("n_positions", "max_position_embeddings", "n_ctx")
-        return next((v for n in names if isinstance(v := self.config.get(n), int)), None)
+        values = (self.config.get(name) for name in CONTEXT_LENGTH_NAMES)
+        return next((value for value in values if isinstance(value, int)), None)
 
     @property
     def training(self) -> dict[str, Any] | None:

@@ -47,6 +47,11 @@ class Pass:
     targets: Places
     owners: Places
 
+    @property
+    def rows(self) -> Places:
+        """Row of the pass's logits, one a distinct place in order, that each prediction reads."""
+        return np.unique(self.places, return_inverse=True)[1]
+
 
 class _Work(NamedTuple):
     """A run of sorted spans whose first `start` tokens are shared and lie in `level` trunks."""

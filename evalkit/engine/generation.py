@@ -212,8 +212,7 @@ class _Decoder:
         done = []
         for step in plan_passes(spans, PREFILL_TOKENS, PREFILL_TOKENS):
             logits, plan = self._runner.run(step, remember=True)
-            order = np.searchsorted(np.unique(step.places), step.places)
-            for place, line, owner in zip(step.places, order, step.owners, strict=True):
+            for place, line, owner in zip(step.places, step.rows, step.owners, strict=True):
                 row = rows[owner]
                 self._generator.choose(logits[line : line + 1], [row])
                 if self._generator.is_finished(row):

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.checkpoint import CONTEXT_LENGTH_NAMES, Checkpoint
 from evalkit.errors import DataError, UsageError
 
 DTYPES = {
@@ -133,7 +133,7 @@ def _tokens_of_texts(tokenizer: PreTrainedTokenizerBase) -> int:
 def _max_length(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
     """The config's context length, by its usual names; lm-eval looks in the same order."""
     text_config = config.get_text_config()
-    for name in ("n_positions", "max_position_embeddings", "n_ctx"):
+    for name in CONTEXT_LENGTH_NAMES:
         value = getattr(text_config, name, None)
         if value:
             return int(value)

@@ -62,8 +62,7 @@ class Scorer:
             logits, _ = self._runner.run(step)
             if not len(step.places):
                 continue
-            rows = np.searchsorted(np.unique(step.places), step.places)
-            values, right = read(logits, rows, step.targets)
+            values, right = read(logits, step.rows, step.targets)
             np.add.at(totals, step.owners, values)
             np.logical_and.at(greedy, step.owners, right)
             np.subtract.at(missing, step.owners, 1)
@@ -146,8 +145,7 @@ def _sums(runner: ForestRunner, passes: Iterator[Pass], count: int) -> list[floa
     for step in passes:
         logits, _ = runner.run(step)
         if len(step.places):
-            rows = np.searchsorted(np.unique(step.places), step.places)
-            np.add.at(totals, step.owners, read(logits, rows, step.targets)[0])
+            np.add.at(totals, step.owners, read(logits, step.rows, step.targets)[0])
     return [float(total) for total in totals]
 
 
