@@ -6,7 +6,7 @@ ancestors only. Where a subtree is larger than the token budget, its common pref
 a pass of its own whose keys and values are kept, and the branches follow on top of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -78,6 +78,27 @@ def plan_passes(
     """
     if spans:
         yield from _Planner(spans, token_budget, prediction_budget, most_spans).passes()
+
+
+def needed_passes(passes: Iterable[Pass], skipped: NDArray[np.bool_]) -> Iterator[Pass]:
+    """The passes that answer a span that is not skipped, each after the trunks it stands on.
+
+    A pass that is kept is the pass of the full plan, neighbours and all, so that what it computes
+    is the same to the last bit.
+
+    Args:
+        passes: In the planner's order.
+        skipped: For each span, whether its answer is known already.
+    """
+    waiting: list[Pass] = []
+    for step in passes:
+        waiting = [trunk for trunk in waiting if trunk.level < step.level]
+        if not skipped[step.owners].all():
+            yield from waiting
+            yield step
+            waiting = []
+        elif step.keep:
+            waiting.append(step)
 
 
 class _Planner:

@@ -1,7 +1,7 @@
 """The local engine: a checkpoint in this process answers requests."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from evalkit.engine.checkpoint import Checkpoint
@@ -24,8 +24,13 @@ class NonFiniteError(ArithmeticError):
 class Engine(Protocol):
     """What answers requests."""
 
-    def respond(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Response]]]:
-        """Answer the requests in any order: lists of (index into `requests`, response)."""
+    def respond(
+        self, requests: Sequence[Request], answered: Collection[int] = ()
+    ) -> Iterator[list[tuple[int, Response]]]:
+        """Answer the requests in any order: lists of (index into `requests`, response).
+
+        Those whose indices are in `answered` are left out.
+        """
 
 
 class LocalEngine:
@@ -85,25 +90,32 @@ class LocalEngine:
         """Whether requests are laid into forests, or answered plainly."""
         return self._scorer.packed
 
-    def respond(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Response]]]:
+    def respond(
+        self, requests: Sequence[Request], answered: Collection[int] = ()
+    ) -> Iterator[list[tuple[int, Response]]]:
         """Answer the requests in any order: lists of (index into `requests`, response).
 
-        Equal requests are computed once.
+        Equal requests are computed once. Those whose indices are in `answered` are left out;
+        log-likelihoods of the others are the same to the last bit as if all were asked.
 
         Raises:
             NonFiniteError: The model answered with NaN or infinite logits; the first such request
                 in the given order is named.
         """
         try:
-            yield from self._answer(requests)
+            yield from self._answer(requests, frozenset(answered))
         except NonFiniteError as error:
             raise NonFiniteError(self._first_non_finite(requests, error.index)) from None
 
-    def _answer(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Response]]]:
+    def _answer(
+        self, requests: Sequence[Request], answered: frozenset[int] = frozenset()
+    ) -> Iterator[list[tuple[int, Response]]]:
+        missing = [(i, r.kind) for i, r in enumerate(requests) if i not in answered]
         scored = [i for i, r in enumerate(requests) if r.kind in _SCORED]
-        texts = [i for i, r in enumerate(requests) if r.kind is RequestKind.GENERATE]
-        timed = [i for i, r in enumerate(requests) if r.kind is RequestKind.TIMED]
-        yield from self._score(requests, scored)
+        texts = [i for i, kind in missing if kind is RequestKind.GENERATE]
+        timed = [i for i, kind in missing if kind is RequestKind.TIMED]
+        if not answered.issuperset(scored):
+            yield from self._score(requests, scored, answered)
         yield from self._generate(requests, texts)
         yield from self._time(requests, timed)
 
@@ -117,22 +129,26 @@ class LocalEngine:
         return found
 
     def _score(
-        self, requests: Sequence[Request], indices: list[int]
+        self, requests: Sequence[Request], indices: list[int], answered: frozenset[int]
     ) -> Iterator[list[tuple[int, Response]]]:
         spans = self._encoder.spans([requests[i] for i in indices])
         distinct: dict[Span, list[int]] = {}
         for index, parts in zip(indices, spans, strict=True):
             for span in parts:
                 distinct.setdefault(span, []).append(index)
-        unanswered = {i: len(parts) for i, parts in zip(indices, spans, strict=True)}
+        unanswered = {
+            i: len(parts) for i, parts in zip(indices, spans, strict=True) if i not in answered
+        }
         found: dict[int, tuple[float, bool]] = dict.fromkeys(indices, (0.0, True))
         tokens = dict(zip(indices, spans, strict=True))
-        yield [(i, _scored_response((0.0, True), ())) for i in indices if not unanswered[i]]
+        empty = _scored_response((0.0, True), ())
+        yield [(i, empty) for i, count in unanswered.items() if not count]
         order = list(distinct)
-        for batch in self._scorer.score(order):
+        known = [place for place, span in enumerate(order) if answered.issuperset(distinct[span])]
+        for batch in self._scorer.score(order, known):
             done = []
             for place, score in batch:
-                for index in distinct[order[place]]:
+                for index in (i for i in distinct[order[place]] if i in unanswered):
                     if not score.is_finite:
                         raise NonFiniteError(index)
                     total, greedy = found[index]

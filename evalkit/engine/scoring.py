@@ -1,14 +1,15 @@
 """Log-likelihoods of spans."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from evalkit.engine.attention import use_plans
-from evalkit.engine.forest import Pass, plan_passes
+from evalkit.engine.forest import Pass, needed_passes, plan_passes
 from evalkit.engine.forward import ForestRunner
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.plain import score_batch
@@ -47,18 +48,30 @@ class Scorer:
         self._alone = _positions_depend_on_length(loaded.model.config.get_text_config())
         self.packed = not self._alone and self._forest_is_right()
 
-    def score(self, spans: Sequence[Span]) -> Iterator[list[tuple[int, SpanScore]]]:
-        """Yield (index into `spans`, score), a list for each forward pass that completes some."""
-        if self.packed:
-            yield from self._score_forest(spans)
-        else:
-            yield from self._score_plainly(spans)
+    def score(
+        self, spans: Sequence[Span], known: Collection[int] = ()
+    ) -> Iterator[list[tuple[int, SpanScore]]]:
+        """Yield (index into `spans`, score), a list for each forward pass that completes some.
 
-    def _score_forest(self, spans: Sequence[Span]) -> Iterator[list[tuple[int, SpanScore]]]:
+        Args:
+            spans: In any order.
+            known: Indices of spans whose scores are not wanted; they take part in the planning, so
+                that the others' scores are the same to the last bit as if all were asked.
+        """
+        skipped = np.zeros(len(spans), dtype=bool)
+        skipped[list(known)] = True
+        way = self._score_forest if self.packed else self._score_plainly
+        for batch in way(spans, skipped):
+            yield [(i, score) for i, score in batch if not skipped[i]]
+
+    def _score_forest(
+        self, spans: Sequence[Span], skipped: NDArray[np.bool_]
+    ) -> Iterator[list[tuple[int, SpanScore]]]:
         totals = np.zeros(len(spans))
         greedy = np.ones(len(spans), dtype=bool)
         missing = np.array([span.scored for span in spans])
-        for step in plan_passes(spans, TOKEN_BUDGET, self._predictions, self._most_spans):
+        passes = plan_passes(spans, TOKEN_BUDGET, self._predictions, self._most_spans)
+        for step in needed_passes(passes, skipped):
             logits, _ = self._runner.run(step)
             if not len(step.places):
                 continue
@@ -73,12 +86,16 @@ class Scorer:
             ]
         self._runner.forget()
 
-    def _score_plainly(self, spans: Sequence[Span]) -> Iterator[list[tuple[int, SpanScore]]]:
+    def _score_plainly(
+        self, spans: Sequence[Span], skipped: NDArray[np.bool_]
+    ) -> Iterator[list[tuple[int, SpanScore]]]:
         order = sorted(range(len(spans)), key=lambda i: -len(spans[i].tokens))
         longest = len(spans[order[0]].tokens) if order else 1
         step = 1 if self._alone else self._most_spans or max(1, TOKEN_BUDGET // longest)
         for start in range(0, len(order), step):
             batch = order[start : start + step]
+            if skipped[batch].all():
+                continue
             scores = self._score_alike([spans[i] for i in batch])
             yield list(zip(batch, scores, strict=True))
 
