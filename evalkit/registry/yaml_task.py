@@ -11,18 +11,16 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 from lm_eval.api.registry import AGGREGATION_REGISTRY
 from lm_eval.api.task import ConfigurableTask
-from lm_eval.models.utils import normalize_gen_kwargs
 
+from evalkit.engine.instances import answer_for, requests_of
 from evalkit.errors import DataError, EvalkitError, EvaluationError, UsageError
 from evalkit.metrics.statistics import sample_statistics
 from evalkit.registry.data import localise
 from evalkit.registry.index import Entry
 from evalkit.registry.yaml_file import read_yaml
 from evalkit.types import (
-    Decoding,
     Document,
     Metric,
-    Request,
     RequestKind,
     Response,
     Sample,
@@ -36,8 +34,6 @@ _FAMILIES = {
     "loglikelihood_rolling": "language_modelling",
     "generate_until": "generation",
 }
-# Decoding options with no effect on what the engine does, or that it takes itself.
-_DECODING_KEYS = {"until", "max_gen_toks", "do_sample", "temperature", "top_p", "num_beams"}
 
 
 def load_yaml_task(
@@ -175,7 +171,7 @@ class YamlTask:
 
     def _document(self, doc_id: int, doc: Any, instances: list[Instance], seed: int) -> Document:
         content = dict(doc) if isinstance(doc, Mapping) else {"text": str(doc)}
-        requests = [request for i in instances for request in _requests(i, self.name, seed)]
+        requests = [request for i in instances for request in requests_of(i, seed)]
         return Document(
             task=self.name,
             doc_id=doc_id,
@@ -250,51 +246,13 @@ def _shots(task: Any, wanted: int | None) -> int:
     return wanted
 
 
-def _requests(instance: Instance, task: str, seed: int) -> list[Request]:
-    """The instance's requests, each repeat of a sampled one with a random stream of its own."""
-    kind = RequestKind(instance.request_type)
-    repeats = instance.repeats or 1
-    if kind is RequestKind.ROLLING:
-        return [Request(kind, "", instance.args[0])] * repeats
-    context, second = instance.args[:2]
-    if kind is RequestKind.LOGLIKELIHOOD:
-        return [Request(kind, context, second)] * repeats
-    seeds = [int(digest([seed, context, repeat]), 16) % 2**63 for repeat in range(repeats)]
-    return [Request(kind, context, decoding=_decoding(second, own, task)) for own in seeds]
-
-
-def _decoding(settings: dict[str, Any], seed: int, task: str) -> Decoding:
-    options = normalize_gen_kwargs(settings)
-    unknown = set(options) - _DECODING_KEYS
-    if unknown or options.get("num_beams", 1) != 1:
-        named = ", ".join(sorted(unknown)) or "num_beams"
-        raise UsageError(f"Task {task} asks for decoding that evalkit does not do: {named}.")
-    sampled = bool(options["do_sample"])
-    until = [stop for stop in options.get("until") or [] if stop]
-    return Decoding(
-        until=tuple(until),
-        max_new_tokens=int(options["max_gen_toks"]),
-        temperature=float(options.get("temperature", 1.0)) if sampled else 0.0,
-        top_p=float(options.get("top_p", 1.0)),
-        seed=seed if sampled else 0,
-    )
-
-
 def _hand_over(instances: list[Instance], answers: tuple[Response, ...]) -> None:
     """Give lm-eval's instances the responses in the shape its filters expect."""
     rest = iter(answers)
     for instance in instances:
         repeats = range(instance.repeats or 1)
-        instance.resps = [_lm_eval_response(instance, next(rest)) for _ in repeats]
+        instance.resps = [answer_for(instance, next(rest)) for _ in repeats]
         instance.filtered_resps = {}
-
-
-def _lm_eval_response(instance: Instance, response: Response) -> Any:
-    if instance.request_type == RequestKind.GENERATE:
-        return response.text
-    if instance.request_type == RequestKind.ROLLING:
-        return response.loglikelihood
-    return response.loglikelihood, response.is_greedy
 
 
 def _target(task: Any, doc: Any) -> str:
