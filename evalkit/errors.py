@@ -23,3 +23,9 @@ class EvaluationError(EvalkitError):
     """The evaluation itself failed or stayed incomplete."""
 
     exit_code = 3
+
+
+class StoppedError(EvalkitError):
+    """The user stopped a run; what was answered is kept. The code is a shell's for Ctrl-C."""
+
+    exit_code = 130

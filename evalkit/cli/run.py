@@ -1,12 +1,12 @@
 """`evalkit run`: measure a checkpoint."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evalkit.cli.output import DEFAULT_STORE, StoreOption, figure, interval, note, print_table
-from evalkit.errors import UsageError
+from evalkit.errors import StoppedError, UsageError
 from evalkit.settings import RunSettings, describe
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    model: Annotated[str, typer.Option("--model", help=describe("model"))],
+    context: typer.Context,
+    model: Annotated[str | None, typer.Option("--model", help=describe("model"))] = None,
     tasks: Annotated[
         list[str] | None,
         typer.Option("--tasks", help=describe("tasks")),
@@ -39,43 +40,72 @@ def run(
     store: StoreOption = DEFAULT_STORE,
     name: Annotated[str | None, typer.Option(help=describe("name"))] = None,
     tag: Annotated[list[str] | None, typer.Option(help=describe("tags"))] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Go on with the unfinished run of this id; 'auto': with one that fits."),
+    ] = None,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="Take the store's responses where every hash agrees.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Plan only: print what would be asked.")
     ] = False,
 ) -> None:
     """Measure a checkpoint on tasks, keep every sample, print the scores."""
-    from evalkit.cli.quiet import quiet_libraries
+    given = {
+        "model": model,
+        "tasks": [*(tasks or []), *(more_tasks or [])],
+        "num_fewshot": num_fewshot,
+        "limit": limit,
+        "batch_size": batch_size,
+        "device": device,
+        "dtype": dtype,
+        "seed": seed,
+        "mirror": mirror,
+        "include_path": include_path or [],
+        "name": name,
+        "tags": _tags(tag or []),
+    }
+    try:
+        plan = _plan(given, _typed(context, given), store, resume)
+        if dry_run:
+            _print_plan(plan)
+            return
+        from evalkit.runner import execute
 
-    quiet_libraries()
-    from evalkit.runner import execute, make_plan
-
-    settings = RunSettings.checked(
-        model=model,
-        tasks=[*(tasks or []), *(more_tasks or [])],
-        num_fewshot=num_fewshot,
-        limit=limit,
-        batch_size=batch_size,
-        device=device,
-        dtype=dtype,
-        seed=seed,
-        mirror=mirror,
-        include_path=include_path or [],
-        store=store,
-        name=name,
-        tags=_tags(tag or []),
-    )
-    plan = make_plan(settings)
-    if dry_run:
-        _print_plan(plan)
-        return
-    result = execute(plan)
+        result = execute(plan, resume=resume, reuse=reuse)
+    except KeyboardInterrupt as error:
+        raise StoppedError("Stopped before anything was asked.") from error
     for warning in result.manifest.warnings:
         note(f"warning: {warning}")
     if as_json:
         print(json.dumps(result.summary(), allow_nan=False))
     else:
         _print_result(result, store)
+
+
+def _typed(context: typer.Context, given: dict[str, Any]) -> dict[str, Any]:
+    """The options that the user has named, defaults left out."""
+    named = {
+        {"more_tasks": "tasks", "tag": "tags"}.get(name, name)
+        for name in context.params
+        if str(getattr(context.get_parameter_source(name), "name", "")) != "DEFAULT"
+    }
+    return {name: value for name, value in given.items() if name in named}
+
+
+def _plan(given: dict[str, Any], typed: dict[str, Any], store: str, resume: str | None) -> "Plan":
+    from evalkit.cli.quiet import quiet_libraries
+
+    quiet_libraries()
+    from evalkit.runner import make_plan, settings_to_resume
+
+    if resume is not None and resume != "auto":
+        return make_plan(settings_to_resume(store, resume, typed))
+    if given["model"] is None:
+        raise UsageError("--model is missing: name a checkpoint, or a run with --resume RUN.")
+    return make_plan(RunSettings.checked(**given, store=store))
 
 
 def _tags(pairs: list[str]) -> dict[str, str]:

@@ -56,6 +56,10 @@ class Manifest(BaseModel):
         settings: Every option that was in force, by its CLI name.
         suites: Suite name -> names of its tasks, as resolved for this run.
         environment: Versions of libraries, hardware, platform, git commit.
+        answered_by: What the responses depend on besides the requests: hashes of weights and
+            tokenizer, dtype, device, versions of the libraries that compute.
+        resumed: UTC times at which the run was gone on with after it had been stopped.
+        reused: Run id -> number of responses that were taken from that run.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -71,4 +75,7 @@ class Manifest(BaseModel):
     suites: dict[str, list[str]] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
     environment: dict[str, Any] = Field(default_factory=dict)
+    answered_by: dict[str, str] = Field(default_factory=dict)
+    resumed: list[str] = Field(default_factory=list)
+    reused: dict[str, int] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)

@@ -1,6 +1,7 @@
 """The store: a folder or object-store prefix that holds runs, one folder each."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from evalkit.errors import DataError, UsageError
 from evalkit.results.manifest import Manifest
+from evalkit.results.redact import without_secrets
 from evalkit.results.schema import SAMPLES, SCORES, TIMINGS
 
 MANIFEST_NAME = "run.json"
@@ -50,7 +52,12 @@ class Store:
         try:
             self._fs, self._root = fsspec.core.url_to_fs(self.url)
         except (ImportError, ValueError) as error:
-            raise UsageError(f"Cannot open the store {self.url}: {error}.") from error
+            raise UsageError(f"Cannot open the store {self.shown_url}: {error}.") from error
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without credentials, for people."""
+        return without_secrets(self.url)
 
     def check_writable(self) -> None:
         """Raise `UsageError` unless a file can be written here; leaves nothing behind."""
@@ -63,9 +70,11 @@ class Store:
             if isinstance(self._fs, LocalFileSystem):  # an object store has no folders to remove
                 for folder in missing:
                     self._fs.rmdir(folder)
-        except OSError as error:
+        except Exception as error:  # each file system has errors of its own
+            reason = without_secrets(str(error))
             raise UsageError(
-                f"The store {self.url} cannot be written ({error}); name another with --store."
+                f"The store {self.shown_url} cannot be written ({reason}); name another with "
+                "--store."
             ) from error
 
     def _missing_folders(self) -> list[str]:
@@ -83,9 +92,18 @@ class Store:
         A run is in the store once its manifest is; anything before that is invisible to readers.
 
         Raises:
-            EvalkitError: The store could not take the files.
+            Exception: The file system's own, usually an `OSError`; nothing of the run is left.
         """
         folder = self.path_of(run.manifest.run_id)
+        try:
+            self._write_files(folder, run)
+        except Exception:
+            with suppress(Exception):
+                self._fs.rm(folder, recursive=True)
+            raise
+        return folder
+
+    def _write_files(self, folder: str, run: RunFiles) -> None:
         self._fs.makedirs(f"{folder}/samples", exist_ok=True)
         self._write_table(f"{folder}/scores.parquet", run.scores.cast(SCORES))
         for task, table in run.samples.items():
@@ -94,7 +112,6 @@ class Store:
         temporary = f"{folder}/.{MANIFEST_NAME}.tmp"
         self._fs.pipe_file(temporary, run.manifest.model_dump_json(indent=2).encode())
         self._fs.mv(temporary, f"{folder}/{MANIFEST_NAME}")
-        return folder
 
     @property
     def filesystem(self) -> fsspec.AbstractFileSystem:
@@ -105,6 +122,45 @@ class Store:
     def root(self) -> str:
         """Path of the store inside its file system."""
         return str(self._root).rstrip("/")
+
+    @property
+    def local_root(self) -> Path | None:
+        """The store's folder, where it is one of this machine."""
+        return Path(self.root) if isinstance(self._fs, LocalFileSystem) else None
+
+    def holds(self, run_id: str) -> bool:
+        """Whether the run is complete in the store."""
+        return bool(self._fs.exists(f"{self.path_of(run_id)}/{MANIFEST_NAME}"))
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run, its manifest first, so that no reader meets half of it.
+
+        Raises:
+            OSError: The store could not remove its files.
+        """
+        folder = self.path_of(run_id)
+        self._fs.rm_file(f"{folder}/{MANIFEST_NAME}")
+        self._fs.rm(folder, recursive=True)
+        self._fs.invalidate_cache(folder)
+
+    def read_run(self, run_id: str) -> RunFiles:
+        """Everything a run has written.
+
+        Raises:
+            DataError: One of its files is missing or damaged.
+        """
+        path = f"{self.path_of(run_id)}/{MANIFEST_NAME}"
+        try:
+            manifest = Manifest.model_validate_json(self._fs.cat_file(path))
+        except (ValidationError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{path} is not a readable manifest: {reason}") from error
+        return RunFiles(
+            manifest,
+            self._read(f"{self.path_of(run_id)}/scores.parquet", SCORES),
+            {task: self.samples_table(run_id, task) for task in manifest.tasks},
+            self._read(f"{self.path_of(run_id)}/timings.parquet", TIMINGS),
+        )
 
     def path_of(self, run_id: str) -> str:
         """Path of a run's folder inside the store's file system."""
@@ -138,7 +194,9 @@ class Store:
         listing = self.listing()
         runs = listing.runs
         if not runs and not listing.problems:
-            raise UsageError(f"The store {self.url} holds no runs; make one with 'evalkit run'.")
+            raise UsageError(
+                f"The store {self.shown_url} holds no runs; make one with 'evalkit run'."
+            )
         if reference == "latest" and runs:
             self._refuse_newer_damage(reference, runs[-1].run_id, listing.problems)
             return runs[-1]
@@ -156,7 +214,7 @@ class Store:
             return prefixed[0]
         known = ", ".join(run.run_id for run in (prefixed or runs)[-5:])
         problem = "fits several runs" if prefixed else "names no run"
-        raise UsageError(f"{reference!r} {problem} in {self.url}; among its runs: {known}.")
+        raise UsageError(f"{reference!r} {problem} in {self.shown_url}; among its runs: {known}.")
 
     def _refuse_newer_damage(self, reference: str, found: str, problems: Sequence[str]) -> None:
         """A newer run that cannot be read may be the one that is meant."""

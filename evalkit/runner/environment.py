@@ -34,7 +34,7 @@ def environment(device: torch.device) -> dict[str, Any]:
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "memory_bytes": _memory_bytes(),
-            "device": _device_name(device),
+            "device": device_name(device),
         },
         "git_commit": _git_commit(),
     }
@@ -63,7 +63,8 @@ def _memory_bytes() -> int | None:
         return None
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """The accelerator's model, or `cpu`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 

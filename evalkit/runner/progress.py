@@ -8,7 +8,9 @@ from tqdm import tqdm
 
 
 @contextmanager
-def progress(total: int, label: str, unit: str) -> Iterator[Callable[[int], object]]:
+def progress(total: int, label: str, unit: str, done: int = 0) -> Iterator[Callable[[int], object]]:
     """Show a bar once a second has passed; yields the function that advances it."""
-    with tqdm(total=total, desc=label, unit=unit, file=sys.stderr, delay=1.0, leave=False) as bar:
+    with tqdm(
+        total=total, desc=label, unit=unit, initial=done, file=sys.stderr, delay=1.0, leave=False
+    ) as bar:
         yield bar.update

@@ -1,18 +1,21 @@
 """The one path every run takes: plan -> respond -> score -> write."""
 
-import re
-import secrets
+import shlex
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from evalkit.engine.local import LocalEngine
-from evalkit.errors import EvaluationError
-from evalkit.results import Manifest, ModelRecord, RunFiles, TaskRecord
-from evalkit.runner.environment import environment
+from evalkit.errors import EvaluationError, StoppedError
+from evalkit.results import Manifest, RunFiles
+from evalkit.results.partial import forget_journal, keep
+from evalkit.results.redact import without_secrets
+from evalkit.runner.manifest import Origin, make_manifest, new_run_id
 from evalkit.runner.plan import Plan, make_plan
 from evalkit.runner.respond import respond
+from evalkit.runner.resume import open_journal, resume_command
+from evalkit.runner.reuse import Reused, reusable
 from evalkit.runner.score import score_task
 from evalkit.runner.tables import samples_table, scores_table, timings_table
 from evalkit.settings import RunSettings
@@ -57,12 +60,21 @@ class RunResult:
         }
 
 
-def run(model: str, tasks: str | list[str], **settings: Any) -> RunResult:
+def run(
+    model: str,
+    tasks: str | list[str],
+    *,
+    resume: str | None = None,
+    reuse: bool = False,
+    **settings: Any,
+) -> RunResult:
     """Measure a checkpoint and keep the result in the store.
 
     Args:
         model: Checkpoint folder, or org/name of a model in the mirror.
         tasks: Task names, globs, suites or YAML files.
+        resume: Id of an unfinished run to go on with, or `auto` for the newest that fits, if any.
+        reuse: Whether responses of the store's runs are taken where every hash agrees.
         **settings: Further fields of `RunSettings`.
 
     Raises:
@@ -70,11 +82,23 @@ def run(model: str, tasks: str | list[str], **settings: Any) -> RunResult:
         DataError: The checkpoint or a task's data cannot be used.
         EvaluationError: The model's answers are not finite, or the store failed.
     """
-    return execute(make_plan(RunSettings.checked(model=model, tasks=tasks, **settings)))
+    plan = make_plan(RunSettings.checked(model=model, tasks=tasks, **settings))
+    return execute(plan, resume=resume, reuse=reuse)
 
 
-def execute(plan: Plan) -> RunResult:
-    """Carry out a plan."""
+def execute(plan: Plan, *, resume: str | None = None, reuse: bool = False) -> RunResult:
+    """Carry out a plan.
+
+    Args:
+        plan: The plan.
+        resume: Id of an unfinished run to go on with, or `auto` for the newest that fits, if any.
+        reuse: Whether responses of the store's runs are taken where every hash agrees.
+
+    Raises:
+        UsageError: There is no such unfinished run, or it answers something else.
+        EvaluationError: The model's answers are not finite, or disk or store failed.
+        StoppedError: The user pressed Ctrl-C.
+    """
     created = datetime.now(UTC)
     started = time.perf_counter()
     settings = plan.settings
@@ -87,18 +111,30 @@ def execute(plan: Plan) -> RunResult:
         batch_size=settings.batch_size,
     )
     loaded = time.perf_counter()
-    answers = respond(plan, engine)
-    responded = time.perf_counter()
-    samples = {
-        planned.task.name: planned.task.score(planned.documents, responses)
-        for planned, responses in zip(plan.tasks, answers, strict=True)
-    }
-    phases = {
-        "load": loaded - started,
-        "respond": responded - loaded,
-        "samples": time.perf_counter() - responded,
-    }
-    return record(plan, engine, samples, created, phases)
+    journal = open_journal(plan, resume, new_run_id(plan, created), created)
+    try:
+        origin = Origin.of(journal)
+        known = reusable(plan, journal.content.header.identity) if reuse else Reused()
+        answers = respond(plan, engine, journal, known.responses)
+        origin = replace(origin, reused=known.counts, damaged=journal.content.damaged)
+        responded = time.perf_counter()
+        samples = {
+            planned.task.name: planned.task.score(planned.documents, responses)
+            for planned, responses in zip(plan.tasks, answers, strict=True)
+        }
+        phases = {
+            "load": loaded - started,
+            "respond": responded - loaded,
+            "samples": time.perf_counter() - responded,
+        }
+        result = record(plan, engine, samples, created, phases, origin)
+    except KeyboardInterrupt as error:
+        command = resume_command(journal.folder.name, plan.store)
+        raise StoppedError(f"Stopped at once; go on with: {command}") from error
+    finally:
+        journal.close()
+    journal.delete()
+    return result
 
 
 def record(
@@ -107,6 +143,7 @@ def record(
     samples: dict[str, list[Sample]],
     created: datetime,
     phases: dict[str, float],
+    origin: Origin | None = None,
 ) -> RunResult:
     """Score the samples of a plan and write the run.
 
@@ -116,13 +153,18 @@ def record(
         samples: Of each task.
         created: When the run was started.
         phases: Seconds of what came before.
+        origin: Which run it is and how its responses came about; by default a new run of `created`.
+
+    Raises:
+        EvaluationError: The store cannot take the run; the run is kept on this machine.
     """
     responded = time.perf_counter()
     scores: list[Score] = []
     for planned in plan.tasks:
         scores.extend(score_task(planned.task, samples[planned.task.name], plan.settings.seed))
     phases = {**phases, "score": time.perf_counter() - responded}
-    manifest = _manifest(plan, created, sum(phases.values()), engine)
+    origin = origin or Origin(new_run_id(plan, created), created.isoformat(timespec="seconds"))
+    manifest = make_manifest(plan, origin, sum(phases.values()), engine)
     path = _write(plan, manifest, scores, samples, phases)
     return RunResult(path, manifest, scores)
 
@@ -145,57 +187,23 @@ def _write(
     )
     try:
         return plan.store.write(files)
+    except Exception as error:  # each file system has errors of its own
+        raise EvaluationError(_unsent(plan, files, without_secrets(str(error)))) from error
+
+
+def _unsent(plan: Plan, files: RunFiles, reason: str) -> str:
+    """Keep the run on this machine; says where it is and what to do."""
+    run_id, store = files.manifest.run_id, plan.store.shown_url
+    try:
+        kept = keep(plan.store, files)
     except OSError as error:
-        raise EvaluationError(
-            f"The run could not be written to {plan.store.url}: {error}."
-        ) from error
-
-
-def _manifest(plan: Plan, created: datetime, duration_s: float, engine: LocalEngine) -> Manifest:
-    checkpoint = plan.checkpoint
-    name = plan.settings.name or _default_name(plan)
-    return Manifest(
-        run_id=f"{created:%Y%m%dT%H%M%S}-{_slug(name)}-{secrets.token_hex(2)}",
-        name=name,
-        created=created.isoformat(timespec="seconds"),
-        duration_s=duration_s,
-        tags=plan.settings.tags,
-        model=ModelRecord(
-            name=_default_name(plan),
-            path=str(checkpoint.path),
-            weights_hash=checkpoint.weights_hash,
-            tokenizer_hash=checkpoint.tokenizer_hash,
-            architecture=checkpoint.architecture,
-            parameters=checkpoint.parameters,
-            training=checkpoint.training,
-        ),
-        tasks={
-            planned.task.name: TaskRecord(
-                family=planned.task.family,
-                version=planned.task.version,
-                config_hash=planned.task.config_hash,
-                data_hash=planned.data_hash,
-                num_fewshot=planned.task.num_fewshot,
-                documents=len(planned.documents),
-                requests=planned.requests,
-                source=planned.task.source,
-            )
-            for planned in plan.tasks
-        },
-        suites=plan.suites,
-        settings=plan.settings.model_dump(mode="json"),
-        environment=environment(engine.loaded.device)
-        | {"engine": {"forest": engine.is_forest, "packed_weights": engine.packed_weights}},
-        warnings=engine.warnings,
+        return (
+            f"The run could not be written to {store} ({reason}), nor kept on this machine "
+            f"({error.strerror}); its answers are in its journal, go on with: "
+            f"{resume_command(run_id, plan.store)}"
+        )
+    forget_journal(plan.store, run_id)
+    return (
+        f"The run could not be written to {store} ({reason}); it is kept in {kept}, bring it "
+        f"there with: evalkit runs push {run_id} --store {shlex.quote(store)}"
     )
-
-
-def _default_name(plan: Plan) -> str:
-    """The folder's name, with its parent's where it only counts steps."""
-    path = plan.checkpoint.path
-    counts = re.fullmatch(r"(step|checkpoint|epoch)[-_]?\d*", path.name)
-    return f"{path.parent.name}-{path.name}" if counts else path.name
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")[:48] or "run"

@@ -1,0 +1,73 @@
+"""Where runs lie that are not in their store yet: unfinished ones, and ones it could not take.
+
+The journals of a store that is a folder lie inside it, in `.partial/<run_id>/`, so that they move
+with it. Those of an object store, and every finished run that its store could not take, lie on this
+machine in the user's cache folder.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from evalkit.errors import EvaluationError
+from evalkit.results.store import MANIFEST_NAME, RunFiles, Store
+from evalkit.types import digest
+
+FOLDER = ".partial"
+
+
+def journal_root(store: Store) -> Path:
+    """Folder that holds the journals of a store's unfinished runs."""
+    if store.local_root is not None:
+        return store.local_root / FOLDER
+    return _cache(store, "unfinished")
+
+
+def forget_journal(store: Store, run_id: str) -> None:
+    """Remove the journal of a run that is finished."""
+    shutil.rmtree(journal_root(store) / run_id, ignore_errors=True)
+
+
+def keep(store: Store, run: RunFiles) -> str:
+    """Keep a finished run for a store that cannot take it now; returns where.
+
+    Raises:
+        OSError: This machine's cache folder cannot take it either.
+    """
+    return _unsent(store).write(run)
+
+
+def kept_runs(store: Store) -> list[str]:
+    """Ids of the finished runs that wait for their store, oldest first."""
+    found = _cache(store, "unsent").glob(f"*/{MANIFEST_NAME}")
+    return sorted(path.parent.name for path in found)
+
+
+def push(store: Store, run_id: str) -> str:
+    """Bring a kept run into its store and let go of the local copy; returns its path there.
+
+    Raises:
+        DataError: The kept copy is damaged.
+        EvaluationError: The store still cannot take it; the copy stays.
+    """
+    kept = _unsent(store)
+    run = kept.read_run(run_id)
+    try:
+        path = store.write(run)
+    except Exception as error:  # each file system has errors of its own
+        raise EvaluationError(
+            f"The store {store.shown_url} still cannot take {run_id} ({error}); it stays in "
+            f"{kept.path_of(run_id)}."
+        ) from error
+    kept.delete(run_id)
+    return path
+
+
+def _unsent(store: Store) -> Store:
+    return Store(_cache(store, "unsent"))
+
+
+def _cache(store: Store, kind: str) -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    place = store.url if store.local_root is None else str(store.local_root.resolve())
+    return Path(cache).expanduser() / "evalkit" / kind / digest(place)

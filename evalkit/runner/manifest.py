@@ -1,0 +1,97 @@
+"""The manifest of a run, filled in: which run it is, what answered, on what, with what."""
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from evalkit.engine.local import LocalEngine
+from evalkit.results import Manifest, ModelRecord, TaskRecord
+from evalkit.results.redact import redacted
+from evalkit.runner.environment import environment
+from evalkit.runner.journal import Journal
+from evalkit.runner.plan import Plan
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which run it is and how its responses came about; see `Manifest` for the fields."""
+
+    run_id: str
+    created: str
+    answered_by: dict[str, str] = field(default_factory=dict)
+    resumed: list[str] = field(default_factory=list)
+    reused: dict[str, int] = field(default_factory=dict)
+    damaged: int = 0
+
+    @classmethod
+    def of(cls, journal: Journal) -> "Origin":
+        """Of the run whose journal this is."""
+        header = journal.content.header
+        return cls(header.run_id, header.created, header.identity, journal.content.resumed)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the run has to know."""
+        if not self.damaged:
+            return []
+        return [f"{self.damaged} damaged records of the journal were answered again."]
+
+
+def new_run_id(plan: Plan, created: datetime) -> str:
+    """Time, name and four random digits."""
+    name = plan.settings.name or _default_name(plan)
+    return f"{created:%Y%m%dT%H%M%S}-{_slug(name)}-{secrets.token_hex(2)}"
+
+
+def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: LocalEngine) -> Manifest:
+    """The manifest of a finished run."""
+    checkpoint = plan.checkpoint
+    return Manifest(
+        run_id=origin.run_id,
+        name=plan.settings.name or _default_name(plan),
+        created=origin.created,
+        duration_s=duration_s,
+        tags=plan.settings.tags,
+        model=ModelRecord(
+            name=_default_name(plan),
+            path=str(checkpoint.path),
+            weights_hash=checkpoint.weights_hash,
+            tokenizer_hash=checkpoint.tokenizer_hash,
+            architecture=checkpoint.architecture,
+            parameters=checkpoint.parameters,
+            training=checkpoint.training,
+        ),
+        tasks={
+            planned.task.name: TaskRecord(
+                family=planned.task.family,
+                version=planned.task.version,
+                config_hash=planned.task.config_hash,
+                data_hash=planned.data_hash,
+                num_fewshot=planned.task.num_fewshot,
+                documents=len(planned.documents),
+                requests=planned.requests,
+                source=planned.task.source,
+            )
+            for planned in plan.tasks
+        },
+        suites=plan.suites,
+        settings=redacted(plan.settings.model_dump(mode="json")),
+        environment=environment(engine.loaded.device)
+        | {"engine": {"forest": engine.is_forest, "packed_weights": engine.packed_weights}},
+        answered_by=origin.answered_by,
+        resumed=origin.resumed,
+        reused=origin.reused,
+        warnings=[*engine.warnings, *origin.warnings],
+    )
+
+
+def _default_name(plan: Plan) -> str:
+    """The folder's name, with its parent's where it only counts steps."""
+    path = plan.checkpoint.path
+    counts = re.fullmatch(r"(step|checkpoint|epoch)[-_]?\d*", path.name)
+    return f"{path.parent.name}-{path.name}" if counts else path.name
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")[:48] or "run"

@@ -1,0 +1,146 @@
+"""Unfinished runs: found again, refused where they answer something else, gone on with."""
+
+import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from evalkit.errors import DataError, UsageError
+from evalkit.results import Store
+from evalkit.results.partial import journal_root
+from evalkit.results.redact import redacted
+from evalkit.runner.identity import answered_by
+from evalkit.runner.journal import NAME, Header, Journal, read_journal, request_keys
+from evalkit.runner.plan import Plan
+from evalkit.settings import RunSettings
+from evalkit.types import digest
+
+AUTO = "auto"
+_DEFAULT_STORE = RunSettings.model_fields["store"].default
+
+
+def unfinished(store: Store) -> list[Header]:
+    """Runs that were begun and not finished, oldest first; unreadable journals are passed over."""
+    found = []
+    for path in sorted(journal_root(store).glob(f"*/{NAME}")):
+        try:
+            found.append(read_journal(path.parent).header)
+        except DataError:
+            continue
+    return found
+
+
+def find_unfinished(store: Store, reference: str) -> Header:
+    """The unfinished run with this id or unique beginning of an id.
+
+    Raises:
+        UsageError: There is none, or it is finished.
+        DataError: Its journal cannot be read.
+    """
+    root = journal_root(store)
+    ids = sorted(path.parent.name for path in root.glob(f"*/{NAME}"))
+    fitting = [i for i in ids if i == reference] or [i for i in ids if i.startswith(reference)]
+    if len(fitting) != 1:
+        many = "fits several" if fitting else "names no"
+        known = ", ".join((fitting or ids)[-5:]) or "none"
+        raise UsageError(
+            f"--resume {reference!r} {many} unfinished run in {store.shown_url}; there: {known}."
+        )
+    if store.holds(fitting[0]):
+        raise UsageError(
+            f"The run {fitting[0]} is finished and in the store; its journal {root / fitting[0]} "
+            "may be deleted."
+        )
+    return read_journal(root / fitting[0]).header
+
+
+def settings_to_resume(store: str, reference: str, given: Mapping[str, Any]) -> RunSettings:
+    """The settings an unfinished run was begun with, those given now in front of them.
+
+    Raises:
+        UsageError: There is no such run, or a setting is impossible.
+        DataError: Its journal cannot be read.
+    """
+    header = find_unfinished(Store(store), reference)
+    return RunSettings.checked(**{**header.settings, **given, "store": store})
+
+
+def open_journal(plan: Plan, resume: str | None, run_id: str, created: datetime) -> Journal:
+    """The journal of the run to go on with, or a new one.
+
+    Args:
+        plan: What is to be answered.
+        resume: Id of an unfinished run; `auto` for the newest that fits, if any; None for none.
+        run_id: Of a new run.
+        created: Start of a new run.
+
+    Raises:
+        UsageError: The journal is of other weights, prompts, decoding or libraries; or there is
+            none; or another process is writing it; or a new one cannot be written.
+        DataError: The journal cannot be read.
+    """
+    root = journal_root(plan.store)
+    begun = _header(plan, run_id, created)
+    header = None
+    if resume == AUTO:
+        fitting = [
+            h
+            for h in unfinished(plan.store)
+            if not differences(h, begun) and not plan.store.holds(h.run_id)
+        ]
+        header = fitting[-1] if fitting else None
+    elif resume is not None:
+        header = find_unfinished(plan.store, resume)
+        _refuse(header, begun)
+    if header is not None:
+        journal = Journal.reopen(root / header.run_id)
+        journal.mark_resumed(datetime.now(UTC).isoformat(timespec="seconds"))
+        return journal
+    try:
+        return Journal.create(root / run_id, begun)
+    except OSError as error:
+        raise UsageError(f"The journal in {root} cannot be written: {error.strerror}.") from error
+
+
+def differences(held: Header, wanted: Header) -> list[str]:
+    """In words, why the responses of one header are no answers to the other."""
+    words = {"weights_hash": "weights", "tokenizer_hash": "tokenizer"}
+    found = [
+        f"{words.get(name, name)} ({held.identity.get(name)}, now {wanted.identity.get(name)})"
+        for name in {**held.identity, **wanted.identity}
+        if held.identity.get(name) != wanted.identity.get(name)
+    ]
+    if held.requests != wanted.requests:
+        found.append(
+            f"prompts or decoding ({held.count:,} requests, now {wanted.count:,})"
+            if held.count != wanted.count
+            else "prompts or decoding"
+        )
+    return found
+
+
+def resume_command(run_id: str, store: Store) -> str:
+    """What a user types to go on with a run."""
+    where = "" if store.url == _DEFAULT_STORE else f" --store {shlex.quote(store.shown_url)}"
+    return f"evalkit run --resume {run_id}{where}"
+
+
+def _refuse(held: Header, wanted: Header) -> None:
+    found = differences(held, wanted)
+    if found:
+        raise UsageError(
+            f"The journal of {held.run_id} answers other {' and '.join(found)}; "
+            "run without --resume to start anew."
+        )
+
+
+def _header(plan: Plan, run_id: str, created: datetime) -> Header:
+    requests = plan.requests
+    return Header(
+        run_id=run_id,
+        created=created.isoformat(timespec="seconds"),
+        settings=redacted(plan.settings.model_dump(mode="json", exclude={"store"})),
+        identity=answered_by(plan),
+        requests=digest(request_keys(requests)),
+        count=len(requests),
+    )
