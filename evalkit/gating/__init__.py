@@ -1,17 +1,10 @@
 """The gate: rules over a comparison, verdicts, and reports for CI and people."""
 
-from evalkit.gating.config import (
-    TEMPLATE,
-    Baseline,
-    Defaults,
-    GateConfig,
-    Rule,
-    Waiver,
-    load_config,
-)
+from evalkit.gating.config import Baseline, Defaults, GateConfig, Rule, Waiver
 from evalkit.gating.gate import gate
 from evalkit.gating.model import gate_model
 from evalkit.gating.report import annotate, junit, markdown, write_reports
+from evalkit.gating.rules_file import TEMPLATE, load_config
 from evalkit.gating.verdict import Check, GateResult, Verdict
 
 __all__ = [

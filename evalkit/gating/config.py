@@ -1,24 +1,18 @@
-"""The rules file of a gate: typed, strict, and with a line number in every complaint."""
+"""What a gate's rules may say: typed and strict; `evalkit.gating.rules_file` reads them."""
 
-import difflib
-from collections.abc import Sequence
 from datetime import date
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from evalkit.errors import UsageError
 from evalkit.stats import TestName
 
 
@@ -46,8 +40,10 @@ class Margin(_Strict):
 
 
 def _read_margin(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if value is None or isinstance(value, dict | Margin):
         return value
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"{value!r} is neither a number nor a percentage such as 2%")
     text = str(value).strip()
     try:
         amount = float(text.removesuffix("%"))
@@ -81,9 +77,9 @@ class Rule(_Strict):
             checkpoint.
     """
 
-    task: str
-    metric: str | None = None
-    filter: str | None = None
+    task: str = Field(min_length=1)
+    metric: str | None = Field(None, min_length=1)
+    filter: str | None = Field(None, min_length=1)
     min: float | None = Field(None, allow_inf_nan=False)
     max: float | None = Field(None, allow_inf_nan=False)
     max_drop: MarginField = None
@@ -150,7 +146,7 @@ class Defaults(_Strict):
         on_missing: What follows where a rule names something the run or the baseline lacks.
     """
 
-    alpha: float = Field(0.05, gt=0, lt=1)
+    alpha: float = Field(0.05, gt=0, lt=0.5)
     correction: Literal["holm", "benjamini-hochberg", "none"] = "holm"
     on_inconclusive: Literal["warn", "fail", "pass"] = "warn"
     on_missing: Literal["fail", "warn", "pass"] = "fail"
@@ -177,124 +173,14 @@ class GateConfig(_Strict):
     def _short(cls, value: object) -> object:
         return {"select": value} if isinstance(value, str) else value
 
-
-_MODELS: dict[str, type[BaseModel]] = {
-    "rules": Rule,
-    "defaults": Defaults,
-    "baseline": Baseline,
-    "waivers": Waiver,
-}
-
-
-def load_config(path: str | Path) -> GateConfig:
-    """Read a rules file.
-
-    Raises:
-        UsageError: It cannot be read, is no YAML, or says something a gate does not know; the
-            message names the line.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"The gate config {path} cannot be read ({error}); "
-            "write one with 'evalkit gate --init'."
-        ) from error
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UsageError(f"{path}{line}: not valid YAML: {problem}.") from error
-    try:
-        return GateConfig.model_validate({} if content is None else content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = f"{path}:{_line(node, first['loc'])}"
-        raise UsageError(f"{place}: {_complaint(first)}") from error
-
-
-def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
-    """Line of the deepest YAML node on the way to a location; 1 where there is none."""
-    line = 1 if node is None else node.start_mark.line + 1
-    for step in location:
-        below: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == step:
-                    line, below = key.start_mark.line + 1, value
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            below = node.value[step]
-            line = below.start_mark.line + 1
-        if below is None:
-            break
-        node = below
-    return line
-
-
-def _complaint(error: Any) -> str:
-    location = error["loc"]
-    where = ".".join(str(step + 1) if isinstance(step, int) else str(step) for step in location)
-    if error["type"] == "extra_forbidden":
-        model = _MODELS.get(str(location[0]), GateConfig) if len(location) > 1 else GateConfig
-        known = list(model.model_fields)
-        near = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
-        return f"unknown key {where}; {hint}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message}." if where else f"{message}."
-
-
-TEMPLATE = """\
-# Rules of `evalkit gate`. A rule fails only where the run is worse than the rule allows and the
-# difference is significant; where the samples cannot tell, the verdict is inconclusive.
-version: 1
-
-# The run to compare with: a run id, a name, tag:KEY=VALUE, latest, tag:NAME of a baseline that
-# 'evalkit baseline set' made, or such a file. --baseline overrides it.
-baseline:
-  select: tag:main
-  # fallback: tag:role=baseline              # where select names nothing
-  # require_same: [settings.dtype]           # manifest fields both have to share
-
-defaults:
-  alpha: 0.05             # chance of any false alarm of the whole gate
-  correction: holm        # or benjamini-hochberg, none
-  on_inconclusive: warn   # or fail (exit 5), pass
-  on_missing: fail        # or warn, pass: what a rule names and a run lacks
-
-rules:
-  # Each task's primary metric: no loss at all. max_drop guards metrics where higher is better,
-  # max_rise those where lower is.
-  - task: "*"
-    max_drop: 0
-    max_rise: 0
-
-  # One metric, with a margin in its own unit or as a share of the baseline's value:
-  # - task: hellaswag
-  #   metric: acc_norm
-  #   max_drop: 0.01
-  # - task: wikitext
-  #   metric: word_perplexity
-  #   max_rise: 2%
-
-  # Fixed limits need no baseline:
-  # - task: toxicity_*
-  #   metric: rate
-  #   max: 0.02
-
-  # Timings: 'evalkit gate --model' takes them in turns with the baseline's checkpoint.
-  # - task: latency
-  #   metric: first_token_s
-  #   max_rise: 10%
-  #   repeats: 7
-
-# Regressions that are let through for a while; after the day they fail again.
-# waivers:
-#   - rule: hellaswag
-#     until: 2030-01-31
-#     reason: new tokenizer, see the ticket
-#     by: someone@example.org
-"""
+    @field_validator("rules")
+    @classmethod
+    def _said_once(cls, rules: tuple[Rule, ...] | None) -> tuple[Rule, ...] | None:
+        given: dict[tuple[str | None, ...], int] = {}
+        for number, rule in enumerate(rules or (), 1):
+            for limit in (name for name in LIMITS if getattr(rule, name) is not None):
+                first = given.setdefault((rule.task, rule.metric, rule.filter, limit), number)
+                if first != number:
+                    about = " ".join(filter(None, (rule.task, rule.metric, rule.filter)))
+                    raise ValueError(f"rules {first} and {number} both give {limit} of {about}")
+        return rules

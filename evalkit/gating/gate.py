@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.errors import EvaluationError, UsageError
-from evalkit.gating.config import GateConfig, load_config
-from evalkit.gating.decide import Evidence, Settled, decide
-from evalkit.gating.latency import find_rounds
+from evalkit.errors import DataError, EvaluationError, UsageError
+from evalkit.gating.config import GateConfig
+from evalkit.gating.decide import Settled, decide
+from evalkit.gating.evidence import Evidence
+from evalkit.gating.latency import Rounds, find_rounds
 from evalkit.gating.report import write_reports
+from evalkit.gating.rules_file import rules_of
 from evalkit.gating.selection import Directions, default_rules, questions
 from evalkit.gating.verdict import (
     INCOMPLETE,
@@ -61,39 +63,50 @@ def gate(
 
     Raises:
         UsageError: The config is wrong, or `run` names no run.
-        EvaluationError: The run was not finished.
+        EvaluationError: The run was not finished or is damaged; the reports are written first.
     """
-    opened = Store(store)
-    rules = config if isinstance(config, GateConfig) else load_config(config) if config else None
-    settings = rules or GateConfig()
+    rules = rules_of(config)
     try:
-        manifest = _finished(opened, run)
-    except EvaluationError as error:
+        result = _judge(Store(store), run, rules, config, baseline, seed, today, settled)
+    except (EvaluationError, DataError) as error:
         if output is not None:
-            write_reports(unfinished(str(error), settings), Path(output))
-        raise
-    found = find_reference(opened, settings, baseline)
-    other, comparison, problem = _comparison(opened, manifest, settings, found, seed)
-    checks: list[Check] = []
-    notes = list(comparison.notes) if comparison else []
-    if not problem:
-        checks, unjudged = _checks(opened, manifest, settings, comparison, seed, settled)
-        checks, remarks = waive(checks, settings.waivers, today or datetime.now(UTC).date())
-        notes += unjudged + remarks
-    result = GateResult(
-        run=manifest,
-        baseline=other,
-        checks=tuple(sorted(checks, key=lambda check: ORDER.index(check.verdict))),
-        notes=tuple(notes),
-        problem=problem,
-        exit_code=NO_BASELINE if problem else exit_code(checks),
-        command=_command(manifest, found.named, config, opened),
-        alpha=settings.defaults.alpha,
-        comparison=comparison,
-    )
+            write_reports(unfinished(str(error), rules), Path(output))
+        raise EvaluationError(str(error)) from error
     if output is not None:
         write_reports(result, Path(output))
     return result
+
+
+def _judge(
+    store: Store,
+    run: str,
+    rules: GateConfig,
+    config: str | Path | GateConfig | None,
+    baseline: str | None,
+    seed: int,
+    today: date | None,
+    settled: Settled | None,
+) -> GateResult:
+    manifest = _finished(store, run)
+    found = find_reference(store, rules, baseline)
+    held = _hold(store, manifest, rules, found, seed)
+    checks: list[Check] = []
+    notes = list(held.notes)
+    if not held.problem:
+        checks, unjudged = _checks(store, manifest, rules, held, seed, settled)
+        checks, remarks = waive(checks, rules.waivers, today or datetime.now(UTC).date())
+        notes += unjudged + remarks
+    return GateResult(
+        run=manifest,
+        baseline=held.run,
+        checks=tuple(sorted(checks, key=lambda check: ORDER.index(check.verdict))),
+        notes=tuple(notes),
+        problem=held.problem,
+        exit_code=NO_BASELINE if held.problem else exit_code(checks),
+        command=_command(manifest, found.named, config, store, seed, settled is not None),
+        alpha=rules.defaults.alpha,
+        comparison=held.comparison,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,7 @@ class Reference:
     Attributes:
         store: Where it lies.
         run: Its manifest; None where there is none.
-        named: As it was asked for.
+        named: Its run id, or the file or tag of a baseline.
         problem: Why there is none.
     """
 
@@ -121,14 +134,14 @@ def find_reference(store: Store, config: GateConfig, named: str | None) -> Refer
     for reference in filter(None, references):
         try:
             home, run = find_baseline(store, reference)
-        except UsageError as error:
+        except (UsageError, DataError) as error:
             problem = f"no baseline: {str(error).rstrip('.')}"
             continue
-        return Reference(home, run, reference)
+        return Reference(home, run, run.run_id if home is store else reference)
     return Reference(store, problem=problem)
 
 
-def unfinished(problem: str, config: GateConfig) -> GateResult:
+def unfinished(problem: str, config: GateConfig | None = None) -> GateResult:
     """The result of a gate whose run could not be had: written so that CI finds its reports."""
     return GateResult(
         run=None,
@@ -138,7 +151,7 @@ def unfinished(problem: str, config: GateConfig) -> GateResult:
         problem=problem,
         exit_code=INCOMPLETE,
         command="evalkit gate",
-        alpha=config.defaults.alpha,
+        alpha=(config or GateConfig()).defaults.alpha,
     )
 
 
@@ -153,22 +166,41 @@ def _finished(store: Store, run: str) -> Manifest:
         raise
 
 
-def _comparison(
-    store: Store, run: Manifest, config: GateConfig, found: Reference, seed: int
-) -> tuple[Manifest | None, Comparison | None, str]:
-    """The baseline, the comparison with it, and what stood in the way."""
-    needed = config.rules is None or any(rule.paired for rule in config.rules)
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a run can be held against.
+
+    Attributes:
+        run: The baseline's manifest.
+        comparison: Of the samples both have.
+        rounds: In which both were timed in turns.
+        notes: Sentences on what was not compared.
+        problem: Why nothing can be judged.
+    """
+
+    run: Manifest | None = None
+    comparison: Comparison | None = None
+    rounds: Rounds | None = None
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def _hold(store: Store, run: Manifest, rules: GateConfig, found: Reference, seed: int) -> _Held:
+    needed = rules.rules is None or any(rule.paired for rule in rules.rules)
     if found.run is None:
-        return None, None, found.problem if needed else ""
-    if config.baseline and (differing := _differing(run, found.run, config.baseline.require_same)):
-        return found.run, None, differing
+        return _Held(problem=found.problem if needed else "")
+    if rules.baseline and (differing := _differing(run, found.run, rules.baseline.require_same)):
+        return _Held(found.run, problem=differing)
+    rounds = find_rounds(store, run, found.run)
     try:
         compared = compare(
             found.run.run_id, run.run_id, store, baseline_store=found.store, seed=seed
         )
     except NotComparableError as error:
-        return found.run, None, str(error).rstrip(".") if needed else ""
-    return found.run, compared, ""
+        if rounds.pairs or not needed:  # timings in turns need no sample in common
+            return _Held(found.run, rounds=rounds, notes=(str(error),) if needed else ())
+        return _Held(found.run, problem=str(error).rstrip("."))
+    return _Held(found.run, compared, rounds, compared.notes)
 
 
 def _differing(run: Manifest, baseline: Manifest, fields: tuple[str, ...]) -> str:
@@ -193,7 +225,7 @@ def _checks(
     store: Store,
     run: Manifest,
     config: GateConfig,
-    comparison: Comparison | None,
+    held: _Held,
     seed: int,
     settled: Settled | None,
 ) -> tuple[list[Check], list[str]]:
@@ -205,15 +237,13 @@ def _checks(
         figure: None if pd.isna(row["higher_is_better"]) else bool(row["higher_is_better"])
         for figure, row in scores.items()
     }
-    expected = set(comparison.baseline.tasks) if comparison else set()
-    shared = expected & set(run.tasks)
-    rules = list(config.rules or ())
-    notes: list[str] = []
+    expected = set(held.comparison.baseline.tasks) if held.comparison else set()
+    rules, notes = list(config.rules or ()), []
     if config.rules is None:
-        (rules, notes), expected = default_rules(directions, shared), set()
+        rules, notes = default_rules(directions, expected & set(run.tasks))
+        expected = set()
     asked = questions(rules, run, directions, expected)
-    rounds = find_rounds(store, run, comparison.baseline) if comparison else None
-    evidence = Evidence(store, run.run_id, scores, comparison, rounds, seed)
+    evidence = Evidence(store, run.run_id, scores, held.comparison, held.rounds, seed)
     if settled is not None:
         notes.append(settled.note)
     return decide(asked, evidence, config.defaults, settled), notes
@@ -232,10 +262,18 @@ def _command(
     baseline: str,
     config: str | Path | GateConfig | None,
     store: Store,
+    seed: int,
+    sequential: bool,
 ) -> str:
-    words = ["evalkit", "gate", run.run_id]
+    words = ["evalkit", "gate"]
+    # A sequential verdict rests on when the run stopped: only measuring again comes to the same.
+    words += ["--model", run.model.path, "--sequential"] if sequential else [run.run_id]
+    if sequential and (limit := run.settings.get("limit")) is not None:
+        words += ["--limit", str(limit)]
     if baseline:
         words += ["--baseline", baseline]
     if isinstance(config, str | Path):
         words += ["--config", str(config)]
+    if seed:
+        words += ["--seed", str(seed)]
     return shlex.join([*words, "--store", store.url])

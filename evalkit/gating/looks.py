@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.gating.config import Margin
-from evalkit.gating.decide import NOISE
+from evalkit.gating.finding import NOISE
 from evalkit.gating.selection import Figure, Question
 from evalkit.metrics.aggregation import AGGREGATIONS, Aggregation
 from evalkit.stats.jackknife import jackknife

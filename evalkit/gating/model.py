@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import EvaluationError, UsageError
-from evalkit.gating.config import GateConfig, load_config
+from evalkit.gating.config import GateConfig
 from evalkit.gating.gate import Reference, find_reference, gate, unfinished
 from evalkit.gating.latency import ROUND, SESSION, SIDE
 from evalkit.gating.report import write_reports
+from evalkit.gating.rules_file import rules_of
 from evalkit.gating.verdict import GateResult
 from evalkit.results import Manifest, Store
 from evalkit.results.comparison import TIMED
@@ -52,8 +53,7 @@ def gate_model(
         DataError: The checkpoint or a task's data cannot be used.
         EvaluationError: The run failed; the reports are written first.
     """
-    rules = config if isinstance(config, GateConfig) else load_config(config) if config else None
-    used = rules or GateConfig()
+    used = rules_of(config)
     opened = Store(store)
     reference = find_reference(opened, used, baseline)
     chosen = _settings(model, used, reference, opened, dict(settings or {}))

@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from evalkit.errors import UsageError
-from evalkit.gating.verdict import ORDER, UNDECIDED, Check, GateResult, Verdict
+from evalkit.gating.verdict import ORDER, Check, GateResult, Verdict
 from evalkit.results import figure_flips
 from evalkit.results.text import (
     FLIP_HEADERS,
@@ -120,16 +120,16 @@ def annotate(result: GateResult) -> list[str]:
             raise UsageError(f"GITHUB_STEP_SUMMARY cannot be written: {error}.") from error
     if not summary and os.environ.get("GITHUB_ACTIONS") != "true":
         return []
-    commands = [f"::error title=evalkit gate::{_command_text(result.problem)}"]
-    levels = {Verdict.REGRESSED: "error", Verdict.ERROR: "error", Verdict.INCONCLUSIVE: "warning"}
-    told = [
-        f"::{'error' if check.exit_code == UNDECIDED else levels[check.verdict]} "
-        f"title=evalkit gate::"
-        + _command_text(f"{check.verdict}: {check.task} {check.name}: {check.reason}")
-        for check in result.checks
-        if check.verdict in levels
-    ]
-    return commands if result.problem else told
+    told = (
+        [("error", result.problem)]
+        if result.problem
+        else [
+            (check.level, f"{check.verdict}: {check.task} {check.name}: {check.reason}")
+            for check in result.checks
+            if check.level
+        ]
+    )
+    return [f"::{level} title=evalkit gate::{_command_text(text)}" for level, text in told]
 
 
 def console_rows(result: GateResult) -> list[tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Protocol
 
@@ -25,6 +26,7 @@ class Question:
         limit: One of `LIMITS`.
         bound: A value for min and max, else a margin.
         missing: Why the question cannot be asked of the run; empty where it can.
+        metric: As the rule names it, where there is no figure.
         test: How a difference is tested.
     """
 
@@ -33,6 +35,7 @@ class Question:
     limit: str
     bound: float | Margin
     missing: str = ""
+    metric: str = ""
     test: TestName = "auto"
 
     @property
@@ -72,14 +75,13 @@ def questions(
     for number, rule in enumerate(rules, 1):
         tasks = _tasks(rule.task, run, {figure[0] for figure in directions}, expected)
         if not tasks:
-            found += _missing(rule, rule.task, f"the run has no task {rule.task!r}")
+            names = [*run.tasks, *run.suites, *sorted(expected)]
+            found += _missing(rule, rule.task, _lacks(f"task {rule.task!r}", rule.task, names))
         for task in tasks:
             figure = _figure(rule, task, directions)
             if figure is None:
-                what = f"task {task!r}"
-                if any(known[0] == task for known in directions):
-                    what = f"metric {rule.metric!r} of {task!r}"
-                found += _missing(rule, task, f"the run has no {what}")
+                known = [figure[1:] for figure in directions if figure[0] == task]
+                found += _missing(rule, task, _unknown(rule, task, known))
                 continue
             found += _limits(rule, number, figure, directions[figure])
     return found
@@ -134,9 +136,25 @@ def _limits(
     return useful
 
 
+def _unknown(rule: Rule, task: str, known: Sequence[tuple[str, str]]) -> str:
+    """Which of a rule's names the run does not have."""
+    if not known:
+        return _lacks(f"task {task!r}", task, ())
+    metrics = [metric for metric, _ in known]
+    if rule.metric is not None and rule.metric not in metrics:
+        return _lacks(f"metric {rule.metric!r} of {task!r}", rule.metric, metrics)
+    filters = [name for metric, name in known if rule.metric in (None, metric)]
+    return _lacks(f"filter {rule.filter!r} of {task!r}", rule.filter or "", filters)
+
+
+def _lacks(what: str, name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, dict.fromkeys(known), n=1)
+    return f"the run has no {what}" + (f"; did you mean {near[0]}?" if near else "")
+
+
 def _missing(rule: Rule, task: str, why: str) -> list[Question]:
     return [
-        Question(task, None, limit, bound, why)
+        Question(task, None, limit, bound, why, rule.metric or "")
         for limit in LIMITS
         if (bound := getattr(rule, limit)) is not None
     ][:1]

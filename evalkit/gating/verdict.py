@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from evalkit.results import Comparison, Manifest
 
@@ -30,6 +30,9 @@ ORDER = (
     Verdict.IMPROVED,
 )
 
+Level = Literal["", "warning", "error"]
+"""How loudly CI should tell of a check."""
+
 PASSED, REGRESSED, INCOMPLETE, NO_BASELINE, UNDECIDED = 0, 1, 3, 4, 5
 
 
@@ -53,6 +56,7 @@ class Check:
         visible_effect: Smallest true difference so many pairs find with 80 % probability.
         n_needed: Samples that would tell, where inconclusive.
         exit_code: What an error or an open question asks the gate to exit with.
+        level: How loudly CI should tell of it.
     """
 
     task: str
@@ -74,6 +78,7 @@ class Check:
     visible_effect: float | None = None
     n_needed: int | None = None
     exit_code: int = 0
+    level: Level = ""
 
     @property
     def name(self) -> str:

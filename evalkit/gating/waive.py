@@ -36,7 +36,7 @@ def _waived(check: Check, waivers: Sequence[Waiver], today: date) -> Check:
     for waiver in meant:
         if waiver.until >= today:
             reason = f"{check.reason}; waived until {waiver.until} by {waiver.by}: {waiver.reason}"
-            return replace(check, verdict=Verdict.WAIVED, reason=reason)
+            return replace(check, verdict=Verdict.WAIVED, level="", reason=reason)
     if meant:
         last = max(meant, key=lambda waiver: waiver.until)
         reason = f"{check.reason}; the waiver by {last.by} ended on {last.until}"

@@ -127,10 +127,11 @@ class Comparison:
         metric: str,
         filter_: str,
         null: float,
+        share: float | None = None,
         seed: int = 0,
         test: TestName = "auto",
     ) -> PairedEstimate | None:
-        """Test a metric's difference against another null hypothesis, or by another test."""
+        """Test a metric's difference against another null hypothesis; see `compare_pairs`."""
         found = self.metric_pairs(task, metric, filter_)
         if found is None:
             return None
@@ -141,10 +142,16 @@ class Comparison:
             aggregation,
             found.clusters,
             null=null,
+            share=share,
             seed=seed,
             draws=self.draws,
             test=test,
         )
+
+    def obstacle(self, task: str) -> str:
+        """Why a task's samples could not be paired; empty where they could, or both lack it."""
+        why = self.pairs[task].obstacle if task in self.pairs else ""
+        return why and _obstacle(task, why, self.baseline, self.candidate)
 
     def frame(self) -> pd.DataFrame:
         """The differences as a table, one row each."""

@@ -164,7 +164,8 @@ def macro_line(average: MacroAverage | None) -> str:
         return ""
     p = "" if average.p is None else f", p {p_value(average.p)}"
     interval = span(average.ci_low, average.ci_high)
-    return f"Mean over {average.tasks} tasks: {number(average.value, sign=True)} {interval}{p}."
+    words = [f"Mean over {average.tasks} tasks:", number(average.value, sign=True), interval]
+    return f"{' '.join(filter(None, words))}{p}."
 
 
 def comparison_markdown(comparison: Comparison, flips: Sequence[Flip] = ()) -> str:

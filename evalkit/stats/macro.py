@@ -16,7 +16,7 @@ class MacroAverage:
     Attributes:
         value: In the tasks' common unit.
         stderr: Standard error of the value, from the samples within each task.
-        ci_low: Lower end of the 95 % interval.
+        ci_low: Lower end of the 95 % interval; None where it has no error.
         ci_high: Upper end of it.
         p: Two-sided p-value of the true mean being 0; None where it has no error.
         tasks: Tasks averaged.
@@ -24,8 +24,8 @@ class MacroAverage:
 
     value: float
     stderr: float
-    ci_low: float
-    ci_high: float
+    ci_low: float | None
+    ci_high: float | None
     p: float | None
     tasks: int
 
@@ -57,7 +57,7 @@ def macro_average(
     parts = [stderr**2 / count**2 for stderr in stderrs]
     variance = sum(parts)
     if variance == 0:
-        return MacroAverage(value, 0.0, value, value, None, count)
+        return MacroAverage(value, 0.0, None, None, None, count)
     spread = sum(part**2 / (n - 1) for part, n in zip(parts, units, strict=True))
     freedom = variance**2 / spread
     stderr = math.sqrt(variance)

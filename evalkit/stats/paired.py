@@ -63,6 +63,7 @@ def compare_pairs(
     clusters: Sequence[Hashable | None] | None = None,
     *,
     null: float = 0.0,
+    share: float | None = None,
     seed: int = 0,
     draws: int = DRAWS,
     alpha: float = ALPHA,
@@ -82,6 +83,8 @@ def compare_pairs(
         aggregation: How sums become the value; a name in `AGGREGATIONS` or the thing itself.
         clusters: Cluster id of each sample.
         null: Difference under the null hypothesis.
+        share: Where that is a share of the baseline's absolute value, which `null` is from the
+            samples: the share. What the samples leave open of the baseline then counts too.
         seed: Seed of all resampling.
         draws: Resamples and permutations.
         alpha: 1 minus the confidence of the interval, and level for `visible_effect`.
@@ -107,7 +110,7 @@ def compare_pairs(
     difference = value_b - value_a
     if (n if n_clusters is None else n_clusters) < 2:
         return PairedEstimate(value_a, value_b, difference, n=n, n_clusters=n_clusters)
-    pairs = _Pairs(a, b, aggregation, codes, difference, null, seed, draws, alpha)
+    pairs = _Pairs(a, b, aggregation, codes, difference, null, share, seed, draws, alpha)
     if test in ("sign-flip", "t") and not aggregation.is_mean:
         raise UsageError(f"The test {test!r} is for means; this metric wants auto or bootstrap.")
     if test == "bootstrap" or not aggregation.is_mean:
@@ -142,9 +145,18 @@ class _Pairs:
     codes: Codes | None
     difference: float
     null: float
+    share: float | None
     seed: int
     draws: int
     alpha: float
+
+    def t_p(self) -> float:
+        """Student's t test of a mean's excess over the null, robust in clusters."""
+        a, b = self.a[:, 0], self.b[:, 0]
+        allowed = self.null if self.share is None else self.share * np.sign(a.sum()) * a
+        excess = b - a - allowed
+        freedom = effective_units(unit_sums(excess[:, None], self.codes)[1]) - 1
+        return t_p(float(excess.mean()), mean_stderr(excess, self.codes), freedom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +178,8 @@ def _compare_binary(pairs: _Pairs) -> _Spread:
         p, test = mcnemar_p(wins, losses), "mcnemar"
     else:
         p, test = tango_p(wins, losses, n, pairs.null), "tango"
+    if pairs.share is not None:
+        p = max(p, pairs.t_p())
     # However few pairs are discordant, fewer than this many one-sided ones are never significant.
     needed = next(k for k in range(1, 64) if mcnemar_p(k, 0) < pairs.alpha)
     visible = max(minimal_detectable_effect(stderr, pairs.alpha), needed / n)
@@ -182,6 +196,8 @@ def _compare_binary_clusters(pairs: _Pairs, codes: Codes) -> _Spread:
         p = sign_flip_p(differences, codes.tolist(), seed=pairs.seed, draws=pairs.draws)
     else:
         p = tango_p(wins, losses, size, pairs.null, freedom)
+    if pairs.share is not None:
+        p = max(p, pairs.t_p())
     return _Spread(
         stderr,
         tango_interval(wins, losses, size, 1 - pairs.alpha, freedom),
@@ -201,8 +217,7 @@ def _compare_means(pairs: _Pairs, test: str = "") -> _Spread:
     if test == "sign-flip":
         p = sign_flip_p(differences, clusters, seed=pairs.seed, draws=pairs.draws)
     else:
-        sizes = np.ones(units) if pairs.codes is None else np.bincount(pairs.codes).astype(float)
-        p = t_p(pairs.difference - pairs.null, stderr, effective_units(sizes) - 1)
+        p = pairs.t_p()
     return _Spread(
         stderr,
         t_interval(pairs.difference, stderr, units - 1, 1 - pairs.alpha),
@@ -220,19 +235,21 @@ def _compare_corpus(pairs: _Pairs, only_bootstrap: bool = False) -> _Spread:
     p = randomization_p(a, b, sizes, pairs.aggregation, seed=pairs.seed, draws=pairs.draws)
     drawn = resampled_sums(np.column_stack([a, b, sizes]), pairs.seed, pairs.draws)
     k, units = a.shape[1], effective_units(sizes)
-    values = value(drawn[:, k : 2 * k], drawn[:, -1]) - value(drawn[:, :k], drawn[:, -1])
+    old, new = value(drawn[:, :k], drawn[:, -1]), value(drawn[:, k : 2 * k], drawn[:, -1])
+    values = new - old
     interval = percentile_interval(values, units, 1 - pairs.alpha)
     if interval is None:
         return _Spread(None, None, p if pairs.null == 0 else None, f"{prefix}randomization", None)
     finite = values[np.isfinite(values)]
     stderr = float(np.std(finite, ddof=1))
     test = f"{prefix}randomization"
+    excess = values - pairs.null if pairs.share is None else new - old - pairs.share * np.abs(old)
     if only_bootstrap:
-        p, test = bootstrap_p(values, pairs.null, units), f"{prefix}paired bootstrap"
+        p, test = bootstrap_p(excess, 0.0, units), f"{prefix}paired bootstrap"
     elif pairs.null != 0:
         # A difference cannot be surer to lie beyond a margin than to lie beyond 0; the bound keeps
         # the bootstrap, too sure of itself on few documents, in check.
-        p = max(p, bootstrap_p(values, pairs.null, units))
+        p = max(p, bootstrap_p(excess, 0.0, units))
         test = f"{prefix}paired bootstrap"
     visible = minimal_detectable_effect(stderr, pairs.alpha) if stderr > 0 else None
     return _Spread(stderr, interval, p, test, visible)

@@ -36,9 +36,13 @@ def binomial_p(successes: int, n: int, null: float) -> float:
 
 
 def t_p(distance: float, stderr: float, freedom: float) -> float:
-    """Student's t test of a mean that lies `distance` from its null."""
-    if stderr == 0:
-        return 1.0 if distance == 0 else _positive(0.0)
+    """Student's t test of a mean that lies `distance` from its null.
+
+    Equal values have no spread that t could go by: what speaks is that all of them lie on one side,
+    which by flipping signs has p = 2 / 2^n, and is nearly nothing for two or three of them.
+    """
+    if _is_none(stderr, distance):
+        return 1.0 if distance == 0 else _positive(2.0**-freedom)
     return _positive(2 * float(special.stdtr(freedom, -abs(distance) / stderr)))
 
 
@@ -62,7 +66,7 @@ def johnson_p(distance: float, stderr: float, skewness: float, units: int, freed
 
     Source: Johnson 1978, "Modified t tests and confidence intervals for asymmetrical populations".
     """
-    if stderr == 0:
+    if _is_none(stderr, distance):
         return t_p(distance, stderr, freedom)
     t = distance / stderr
     moved = t + skewness * (1 + 2 * t**2) / (6 * math.sqrt(units))
@@ -170,6 +174,11 @@ def _random_signs(units: int, seed: int, draws: int) -> Iterator[Array]:
         raw = np.frombuffer(random.bytes(rows * row_bytes), dtype=np.uint8)
         bits = np.unpackbits(raw.reshape(rows, row_bytes), axis=1, count=units)
         yield np.where(bits, -1.0, 1.0)
+
+
+def _is_none(stderr: float, distance: float) -> bool:
+    """Whether a standard error is 0 but for rounding."""
+    return stderr <= 1e-12 * abs(distance)
 
 
 def _positive(p: float) -> float:

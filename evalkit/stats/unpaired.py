@@ -80,6 +80,7 @@ def _chi_squared_p(a: ScoreSummary, b: ScoreSummary) -> float:
 
 def _welch_p(a: ScoreSummary, b: ScoreSummary, difference: float, stderr: float) -> float:
     if stderr == 0:
-        return 1.0 if difference == 0 else 0.0
+        # Without any spread only a permutation of the units is left, and this is its smallest p.
+        return 1.0 if difference == 0 else 2 / math.comb(a.units + b.units, a.units)
     spread = a.stderr**4 / (a.units - 1) + b.stderr**4 / (b.units - 1)
     return 2 * float(special.stdtr(stderr**4 / spread, -abs(difference) / stderr))

@@ -35,8 +35,15 @@ def test_the_template_is_valid_with_its_examples_too(tmp_path: Path) -> None:
     assert rules[1].max_drop.of(50.0) == pytest.approx(0.01)
 
 
-def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
-    assert load_config(write(tmp_path, "# nothing\n")) == GateConfig()
+@pytest.mark.parametrize("text", ["", "# nothing\n", "version: 1\n"])
+def test_a_file_that_says_nothing_is_no_gate(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r":1: it has no rules; write some with"):
+        load_config(write(tmp_path, text))
+
+
+def test_a_file_that_contains_itself_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        load_config(write(tmp_path, "rules: &a\n- *a\n"))
 
 
 def test_a_baseline_may_be_a_word(tmp_path: Path) -> None:
@@ -51,17 +58,29 @@ def test_a_baseline_may_be_a_word(tmp_path: Path) -> None:
         ("defaults:\n  alpah: 0.1\n", 2, "unknown key defaults.alpah; did you mean alpha?"),
         ("defaults:\n  alpha: 1.5\n", 2, "defaults.alpha"),
         ("defaults:\n  on_missing: shrug\n", 2, "'fail', 'warn' or 'pass'"),
-        ("rules: []\n", 1, "rules"),
+        ("rules: []\n", 1, "rules: it is empty"),
+        ("rules: 3\n", 1, "rules: it has to be a list"),
+        ("rules:\n- 3\n", 2, "rules.1: it has to be a mapping"),
+        ("rules:\n- task: ''\n  min: 0\n", 2, "rules.1.task: it is empty"),
+        ("rules:\n- task: a\n  max_drop: true\n", 3, "neither a number nor a percentage"),
+        ("rules:\n- task: a\n  min: 5%\n", 3, "it has to be a number"),
+        ("defaults:\n  alpha: 0.9\n", 2, "less than 0.5"),
+        ("rules:\n- task: a\n  min: 0\n  min: 1\n", 4, "the key min is given twice"),
+        (
+            "rules:\n- task: a\n  min: 0\n- task: a\n  min: 1\n",
+            1,
+            "rules 1 and 2 both give min of a",
+        ),
         ("rules:\n- task: a\n  min: 0\n- task: b\n  maxdrop: 1\n", 5, "did you mean max_drop?"),
         ("rules:\n- task: a\n  colour: red\n", 3, "known are task, metric"),
         ("rules:\n- task: a\n", 2, "needs one of min, max, max_drop, max_rise"),
-        ("rules:\n- min: 1\n", 2, "task"),
+        ("rules:\n- min: 1\n", 2, "task: it is missing"),
         ("rules:\n- task: a\n  max_drop: 2 %%\n", 3, "neither a number nor a percentage"),
         ("rules:\n- task: a\n  max_drop: -1\n", 3, "has to be 0 or more"),
         ("rules:\n- task: a\n  max_drop: nan\n", 3, "has to be 0 or more"),
         ("rules:\n- task: a\n  min: 2\n  max: 1\n", 2, "min is larger than max"),
         ("rules:\n  - task: [\n", 3, "not valid YAML"),
-        ("- a\n", 1, "dictionary"),
+        ("- a\n", 1, "a mapping"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(

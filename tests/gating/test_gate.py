@@ -197,6 +197,46 @@ def test_what_the_run_lacks_is_an_error_unless_allowed(
     assert reason in only(result).reason
 
 
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        ({"task": "fact"}, "no task 'fact'; did you mean facts?"),
+        ({"task": "facts", "metric": "acc_nrom"}, "no metric 'acc_nrom' of 'facts'; did you mean acc_norm?"),
+        ({"task": "facts", "filter": "non"}, "no filter 'non' of 'facts'; did you mean none?"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_name_gets_the_nearest(store: Store, rule: dict, hint: str) -> None:
+    check = only(gate("late", config(rule | {"max_drop": 0}), baseline="early", store=store.url))
+    assert check.reason == f"the run has {hint}"
+    assert check.metric == rule.get("metric", "")
+
+
+def test_what_does_not_pair_says_why(tmp_path) -> None:
+    store = make_store(tmp_path, tasks=["facts", "stories"], n=10)
+
+    def reworded(task: str, rows: list) -> list:
+        changed = {"prompt_hash": "other", "prompt": "In other words"} if task == "facts" else {}
+        return [row | changed for row in rows]
+
+    rewrite_run(store, "other", reworded, run="late")
+    checks = {
+        check.task: check for check in gate("other", baseline="early", store=store.url).checks
+    }
+    assert checks["facts"].verdict is Verdict.ERROR
+    assert checks["facts"].reason == "facts: the prompts differ"
+    assert checks["stories"].verdict is not Verdict.ERROR
+
+
+def test_a_damaged_run_is_incomplete_and_leaves_reports(tmp_path) -> None:
+    store = make_store(tmp_path / "store", tasks=["facts"], n=10)
+    run = store.resolve("late")
+    store.filesystem.pipe_file(store.samples_path(run.run_id, "facts"), b"junk")
+    with pytest.raises(EvaluationError, match="cannot be read as Parquet") as raised:
+        gate("late", baseline="early", store=store.url, output=tmp_path / "out")
+    assert raised.value.exit_code == 3
+    assert "cannot be read" in (tmp_path / "out" / "gate.md").read_text()
+
+
 def test_a_glob_misses_tasks_that_only_the_baseline_has(tmp_path) -> None:
     make_store(tmp_path, runs=["old"], tasks=["facts", "answers"], n=30)
     store = make_store(tmp_path, runs={"x": 0.5, "new": 0.6}, tasks=["facts"], n=30)

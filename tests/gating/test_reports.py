@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evalkit.gating import annotate, gate
+from evalkit.gating import GateConfig, annotate, gate
 from evalkit.results import Store
 from tests.stores import make_store
 
@@ -67,6 +67,24 @@ def test_github_gets_a_summary_and_annotations(store: Store, tmp_path: Path, mon
     assert sum(line.startswith("::warning ") for line in lines) == 1
     assert all("\n" not in line for line in lines)
     assert (tmp_path / "summary.md").read_text().startswith("## ❌")
+
+
+@pytest.mark.parametrize(("policy", "said"), [("pass", 0), ("warn", 1), ("fail", 1)])
+def test_annotations_follow_the_configs_policy(
+    store: Store, monkeypatch, policy: str, said: int
+) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    rules = [{"task": "nothing", "max_drop": 0}]
+    config = GateConfig.model_validate({"rules": rules, "defaults": {"on_missing": policy}})
+    lines = annotate(gate("late", config, baseline="early", store=store.url))
+    assert len(lines) == said
+    assert all(("::error" if policy == "fail" else "::warning") in line for line in lines)
+
+
+def test_the_command_names_runs_by_id_and_the_seed(store: Store) -> None:
+    result = gate("early", baseline="late", store=store.url, seed=3)
+    assert f"--baseline {store.resolve('late').run_id} --seed 3" in result.command
 
 
 @pytest.mark.parametrize(

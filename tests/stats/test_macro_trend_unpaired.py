@@ -31,7 +31,13 @@ def test_a_macro_average_of_two_tasks_is_welchs_interval() -> None:
 def test_a_macro_average_without_error_or_tasks() -> None:
     assert macro_average([], [], []) is None
     found = macro_average([0.5, 0.7], [0.0, 0.0], [10, 10])
-    assert (found.value, found.ci_low, found.ci_high, found.p) == (0.6, 0.6, 0.6, None)
+    assert (found.value, found.ci_low, found.ci_high, found.p) == (0.6, None, None, None)
+
+
+def test_two_clusters_each_are_no_proof_however_alike_their_samples() -> None:
+    """All wrong against all right, but in two families each: a permutation has p = 1/3."""
+    wrong, right = ScoreSummary(0.0, 0.0, 0.0, 0.8, 2), ScoreSummary(1.0, 0.0, 0.2, 1.0, 2)
+    assert compare_scores(wrong, right).p == pytest.approx(1 / 3)
 
 
 def test_unpaired_means_get_welchs_test() -> None:

@@ -104,3 +104,39 @@ def test_one_unit_has_a_difference_but_no_test(n: int, clusters: list | None) ->
 def test_undefined_values_have_no_difference() -> None:
     assert compare_pairs(np.empty((0, 1)), np.empty((0, 1)), "mean").difference is None
     assert compare_pairs([1.0, np.nan], [1.0, 1.0], "mean").difference is None
+
+
+def test_a_share_of_the_baseline_is_as_uncertain_as_the_baseline() -> None:
+    """A mean that fell by exactly the tenth that is allowed: the samples' own tenth may be less."""
+    random = np.random.default_rng(0)
+    alarms, data_sets, n = 0, 400, 100
+    for _ in range(data_sets):
+        a = random.normal(1, 0.5, n)
+        b = a - 0.1 + random.normal(0, 0.02, n)
+        null = -0.1 * a.mean()
+        found = compare_pairs(a, b, "mean", null=null, share=-0.1)
+        alarms += found.p < 0.05 and found.difference < null
+    assert alarms / data_sets <= 0.05
+
+
+def test_a_share_is_tested_by_the_contrast() -> None:
+    a, b = RANDOM.normal(2, 1, 50), RANDOM.normal(1.5, 1, 50)
+    found = compare_pairs(a, b, "mean", null=-0.1 * a.mean(), share=-0.1)
+    assert found.p == pytest.approx(stats.ttest_1samp(b - 0.9 * a, 0).pvalue)
+    below = compare_pairs(-a, -b, "mean", null=0.1 * a.mean(), share=0.1)
+    assert below.p == pytest.approx(found.p)
+
+
+def test_a_share_of_a_corpus_metric_is_resampled_with_it() -> None:
+    """A perplexity that rose by a tenth on every document is at its limit in every resample."""
+    a = np.column_stack([RANDOM.normal(-60, 20, 80), np.full(80, 20.0)])
+    b = a - [20 * np.log(1.1), 0]
+    value = np.exp(-a[:, 0].sum() / a[:, 1].sum())
+    assert compare_pairs(a, b, "weighted_perplexity", null=0.1 * value).p > 0.5
+    found = compare_pairs(a, b, "weighted_perplexity", null=0.099 * value, share=0.099)
+    assert found.p < 0.001
+
+
+def test_two_equal_losses_are_no_proof_of_a_loss_beyond_a_margin() -> None:
+    found = compare_pairs([1.0, 0.75], [0.6, 0.35], "mean", null=-0.1)
+    assert found.p == pytest.approx(0.5)
