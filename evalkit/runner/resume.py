@@ -34,7 +34,7 @@ def find_unfinished(store: Store, reference: str) -> Header:
     """The unfinished run with this id or unique beginning of an id.
 
     Raises:
-        UsageError: There is none, or it is finished.
+        UsageError: There is none.
         DataError: Its journal cannot be read.
     """
     root = journal_root(store)
@@ -45,11 +45,6 @@ def find_unfinished(store: Store, reference: str) -> Header:
         known = ", ".join((fitting or ids)[-5:]) or "none"
         raise UsageError(
             f"--resume {reference!r} {many} unfinished run in {store.shown_url}; there: {known}."
-        )
-    if store.holds(fitting[0]):
-        raise UsageError(
-            f"The run {fitting[0]} is finished and in the store; its journal {root / fitting[0]} "
-            "may be deleted."
         )
     return read_journal(root / fitting[0]).header
 
@@ -83,11 +78,7 @@ def open_journal(plan: Plan, resume: str | None, run_id: str, created: datetime)
     begun = _header(plan, run_id, created)
     header = None
     if resume == AUTO:
-        fitting = [
-            h
-            for h in unfinished(plan.store)
-            if not differences(h, begun) and not plan.store.holds(h.run_id)
-        ]
+        fitting = [held for held in unfinished(plan.store) if not differences(held, begun)]
         header = fitting[-1] if fitting else None
     elif resume is not None:
         header = find_unfinished(plan.store, resume)
