@@ -55,19 +55,15 @@ def set_baseline(store: Store, run: str, tag: str) -> BaselineFile:
     return BaselineFile(tag, path, manifest)
 
 
-def list_baselines(store: Store) -> list[BaselineFile]:
-    """The baselines of a store, by tag.
-
-    Raises:
-        DataError: One of the files is no baseline.
-    """
-    if not store.filesystem.isdir(f"{store.root}/{FOLDER}"):
-        return []
-    paths = sorted(store.filesystem.glob(f"{store.root}/{FOLDER}/*{SUFFIX}"))
-    return [
-        BaselineFile(Path(path).name.removesuffix(SUFFIX), str(path), _manifest(store, str(path)))
-        for path in paths
-    ]
+def list_baselines(store: Store) -> tuple[list[BaselineFile], list[str]]:
+    """The baselines of a store, by tag, and a sentence on each file that is none."""
+    found, problems = [], []
+    for path in _files(store):
+        try:
+            found.append(BaselineFile(_tag(path), path, _manifest(store, path)))
+        except DataError as error:
+            problems.append(str(error))
+    return found, problems
 
 
 def find_baseline(store: Store, reference: str) -> tuple[Store, Manifest]:
@@ -88,7 +84,7 @@ def find_baseline(store: Store, reference: str) -> tuple[Store, Manifest]:
         tag = reference.removeprefix("tag:")
         path = _path(store, tag)
         if not store.filesystem.exists(path):
-            known = ", ".join(found.tag for found in list_baselines(store)) or "none"
+            known = ", ".join(map(_tag, _files(store))) or "none"
             raise UsageError(
                 f"{store.url} has no baseline {tag!r} (known: {known}); "
                 f"make it with 'evalkit baseline set RUN --tag {tag}'."
@@ -111,7 +107,7 @@ def _open(filesystem: fsspec.AbstractFileSystem, path: str, shown: str) -> tuple
         raise DataError(f"{shown} is no baseline file of evalkit: {_first(error)}.") from error
     memory = Store(f"memory://evalkit-baseline-{digest([shown, manifest.run_id])}")
     names = rows["task"].to_numpy()
-    by_task = {task: rows.filter(names == task).select(SAMPLES.names) for task in manifest.tasks}
+    by_task = {task: rows.filter(names == task) for task in manifest.tasks}
     memory.write(RunFiles(manifest, table(scores, SCORES), by_task, TIMINGS.empty_table()))
     return memory, manifest
 
@@ -123,6 +119,16 @@ def _manifest(store: Store, path: str) -> Manifest:
         return Manifest.model_validate_json(found[_MANIFEST])
     except (OSError, pa.ArrowException, KeyError, ValidationError) as error:
         raise DataError(f"{path} is no baseline file of evalkit: {_first(error)}.") from error
+
+
+def _files(store: Store) -> list[str]:
+    if not store.filesystem.isdir(f"{store.root}/{FOLDER}"):
+        return []
+    return sorted(map(str, store.filesystem.glob(f"{store.root}/{FOLDER}/*{SUFFIX}")))
+
+
+def _tag(path: str) -> str:
+    return Path(path).name.removesuffix(SUFFIX)
 
 
 def _path(store: Store, tag: str) -> str:

@@ -1,8 +1,12 @@
-"""The Parquet schemas of a run; field metadata gives each column's unit and meaning."""
+"""The Parquet schemas of a run; field metadata gives each column's unit and meaning.
+
+Version 2 added `prompt_tokens` and `output_tokens` to the samples. A column that an older version
+lacks is read as null.
+"""
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def _field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> "pa.Field[pa.DataType]":
@@ -51,6 +55,8 @@ SAMPLES = pa.schema(
         _field("loglikelihoods", pa.list_(pa.float64()), "of each scored answer", "nats"),
         _field("is_greedy", pa.list_(pa.bool_()), "whether greedy decoding gives that answer"),
         _field("responses", pa.list_(pa.string()), "generated texts, unfiltered"),
+        _field("prompt_tokens", pa.list_(pa.int64()), "of each request's context", "tokens"),
+        _field("output_tokens", pa.list_(pa.int64()), "scored or generated, by request", "tokens"),
         _field("answer", pa.string(), "extracted answer or chosen option"),
         _field(
             "statistics",
@@ -77,3 +83,15 @@ TIMINGS = pa.schema(
     ],
     metadata=_VERSION,
 )
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table under a schema: columns it lacks become null, columns of its own are left out.
+
+    Raises:
+        ArrowException: A column cannot be read as the schema's type.
+    """
+    for name in schema.names:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
+    return table.select(schema.names).cast(schema)

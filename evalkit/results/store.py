@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from evalkit.errors import DataError, UsageError
 from evalkit.results.manifest import Manifest
 from evalkit.results.redact import without_secrets
-from evalkit.results.schema import SAMPLES, SCORES, TIMINGS
+from evalkit.results.schema import SAMPLES, SCORES, TIMINGS, conform
 
 MANIFEST_NAME = "run.json"
 
@@ -105,10 +105,10 @@ class Store:
 
     def _write_files(self, folder: str, run: RunFiles) -> None:
         self._fs.makedirs(f"{folder}/samples", exist_ok=True)
-        self._write_table(f"{folder}/scores.parquet", run.scores.cast(SCORES))
+        self._write_table(f"{folder}/scores.parquet", conform(run.scores, SCORES))
         for task, table in run.samples.items():
-            self._write_table(f"{folder}/{_samples_name(task)}", table.cast(SAMPLES))
-        self._write_table(f"{folder}/timings.parquet", run.timings.cast(TIMINGS))
+            self._write_table(f"{folder}/{_samples_name(task)}", conform(table, SAMPLES))
+        self._write_table(f"{folder}/timings.parquet", conform(run.timings, TIMINGS))
         temporary = f"{folder}/.{MANIFEST_NAME}.tmp"
         self._fs.pipe_file(temporary, run.manifest.model_dump_json(indent=2).encode())
         self._fs.mv(temporary, f"{folder}/{MANIFEST_NAME}")
@@ -242,9 +242,11 @@ class Store:
         rows: list[dict[str, Any]] = self._read(path, SCORES).to_pylist()
         return rows
 
-    def samples_table(self, run_id: str, task: str) -> pa.Table:
-        """Samples of one task of a run, as they are stored."""
-        return self._read(self.samples_path(run_id, task), SAMPLES)
+    def samples_table(
+        self, run_id: str, task: str, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Samples of one task of a run, as they are stored; only the named columns are read."""
+        return self._read(self.samples_path(run_id, task), SAMPLES, columns)
 
     def timings(self, run_id: str) -> pd.DataFrame:
         """Timings of a run, one row a phase or timed request."""
@@ -263,11 +265,7 @@ class Store:
                 table = present.read(columns=known)
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{path} cannot be read as Parquet: {error}") from error
-        for name in wanted:
-            if name not in known:
-                column = pa.nulls(len(table), schema.field(name).type)
-                table = table.append_column(schema.field(name), column)
-        return table.select(wanted).cast(pa.schema([schema.field(name) for name in wanted]))
+        return conform(table, pa.schema([schema.field(name) for name in wanted], schema.metadata))
 
 
 def load_scores(store: str | Path) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Responses of earlier runs, taken only where every hash agrees."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalkit.errors import DataError
@@ -9,7 +9,14 @@ from evalkit.results import Manifest, Store
 from evalkit.runner.plan import Plan
 from evalkit.types import Document, RequestKind, Response
 
-_COLUMNS = ["filter", "prompt_hash", "loglikelihoods", "is_greedy", "responses"]
+_COLUMNS = [
+    "prompt_hash",
+    "loglikelihoods",
+    "is_greedy",
+    "responses",
+    "prompt_tokens",
+    "output_tokens",
+]
 _SCORED = (RequestKind.LOGLIKELIHOOD, RequestKind.ROLLING)
 
 
@@ -54,25 +61,33 @@ def _rows(store: Store, run: Manifest, task: str) -> dict[str, Any]:
     if task not in run.tasks:
         return {}
     try:
-        frame = store.samples(run.run_id, task, _COLUMNS)
+        samples = store.samples_table(run.run_id, task, _COLUMNS)
     except DataError:
         return {}
-    return {str(row.prompt_hash): row for row in frame.itertuples(index=False)}
+    return {str(row["prompt_hash"]): row for row in samples.to_pylist()}
 
 
 def _responses(row: Any, document: Document) -> list[Response] | None:
     """The responses of a document's requests, in order; None where the row has not one for each."""
     kinds = [request.kind in _SCORED for request in document.requests]
     scored, texts = sum(kinds), len(kinds) - sum(kinds)
-    values, greedy, made = (
-        [] if column is None else list(column)
-        for column in (row.loglikelihoods, row.is_greedy, row.responses)
+    values, greedy, made, prompts, outputs = (
+        [] if row[name] is None else row[name] for name in _COLUMNS[1:]
     )
-    if (len(values), len(greedy), len(made)) != (scored, scored, texts):
+    if [len(values), len(greedy), len(made), len(prompts), len(outputs)] != [
+        scored, scored, texts, len(kinds), len(kinds),
+    ]:  # fmt: skip
         return None
     scores = iter([Response(float(v), bool(g)) for v, g in zip(values, greedy, strict=True)])
     written = iter([Response(text=str(text)) for text in made])
-    return [next(scores) if is_scored else next(written) for is_scored in kinds]
+    return [
+        replace(
+            next(scores) if is_scored else next(written),
+            prompt_tokens=int(prompt),
+            output_tokens=int(output),
+        )
+        for is_scored, prompt, output in zip(kinds, prompts, outputs, strict=True)
+    ]
 
 
 def _documents(plan: Plan) -> Iterator[tuple[int, str, Document]]:

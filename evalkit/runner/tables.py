@@ -70,6 +70,8 @@ def _sample_row(run_id: str, sample: Sample) -> dict[str, Any]:
         ],
         "is_greedy": [r.is_greedy for r in sample.responses if r.loglikelihood is not None],
         "responses": [r.text for r in sample.responses if r.text is not None],
+        "prompt_tokens": [r.prompt_tokens for r in sample.responses],
+        "output_tokens": [r.output_tokens for r in sample.responses],
         "answer": sample.answer,
         "statistics": [(name, list(values)) for name, values in sample.statistics.items()],
     }
