@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, figure, interval, plain, print_table
+from evalkit.cli.output import (
+    DEFAULT_STORE,
+    StoreOption,
+    figure,
+    interval,
+    note,
+    plain,
+    print_table,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -56,10 +64,13 @@ def list_(store: StoreOption = DEFAULT_STORE) -> None:
     from evalkit.results import Store
     from evalkit.results.baseline import list_baselines
 
+    found, problems = list_baselines(Store(store))
+    for problem in problems:
+        note(f"note: {problem}")
+    if not found:
+        note(f"note: {store} holds no baseline; make one with 'evalkit baseline set RUN'.")
+        return
     print_table(
         ("Tag", "Run", "Created", "Tasks", "File"),
-        [
-            (found.tag, found.run.run_id, found.run.created, len(found.run.tasks), found.path)
-            for found in list_baselines(Store(store))
-        ],
+        [(b.tag, b.run.run_id, b.run.created, len(b.run.tasks), b.path) for b in found],
     )

@@ -22,28 +22,34 @@ def register(app: typer.Typer) -> None:
     app.command("compare")(compare)
 
 
+_Baseline = Annotated[str, typer.Argument(help=f"The run to compare with: {_RUN}.")]
+_Candidates = Annotated[list[str], typer.Argument(help="The runs in question; same forms.")]
+_Series = Annotated[
+    bool, typer.Option("--series", help="Take the runs as one series: curves, one trend test each.")
+]
+_Unpaired = Annotated[
+    bool, typer.Option("--unpaired", help="Compare the scores of what cannot be paired.")
+]
+_Flips = Annotated[
+    int, typer.Option("--flips", help="Show up to so many changed samples of each task.")
+]
+_Plot = Annotated[
+    Path | None, typer.Option("--plot", help="Draw a forest plot (series: curves) to a PNG.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+_Markdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown page instead.")]
+
+
 def compare(
-    baseline: Annotated[str, typer.Argument(help=f"The run to compare with: {_RUN}.")],
-    candidates: Annotated[list[str], typer.Argument(help="The runs in question; same forms.")],
+    baseline: _Baseline,
+    candidates: _Candidates,
     store: StoreOption = DEFAULT_STORE,
-    series: Annotated[
-        bool,
-        typer.Option("--series", help="Take the runs as one series: curves, one trend test each."),
-    ] = False,
-    unpaired: Annotated[
-        bool,
-        typer.Option("--unpaired", help="Compare the scores of what cannot be paired."),
-    ] = False,
-    flips: Annotated[
-        int, typer.Option("--flips", help="Show up to so many changed samples of each task.")
-    ] = 0,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="Draw a forest plot (series: curves) to a PNG.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print a Markdown page instead.")
-    ] = False,
+    series: _Series = False,
+    unpaired: _Unpaired = False,
+    flips: _Flips = 0,
+    plot: _Plot = None,
+    as_json: _Json = False,
+    markdown: _Markdown = False,
 ) -> None:
     """Compare runs on the samples they share: differences, intervals, paired tests."""
     if flips < 0:
@@ -59,18 +65,34 @@ def compare(
 
         check_plot_path(plot)
     if series:
-        _show_series(
-            results.compare_series([baseline, *candidates], store), plot, as_json, markdown
-        )
+        runs = [baseline, *candidates]
+        _show_series(results.compare_series(runs, store), plot, as_json, markdown)
         return
     found = results.compare_many(baseline, candidates, store, unpaired=unpaired)
-    places = []
-    if len(found) > 1:
-        opened = results.Store(store)
-        runs = [found[0].baseline, *(comparison.candidate for comparison in found)]
-        if len({run.run_id for run in runs}) < len(runs):
-            raise UsageError("A run is named twice; name each of several runs once.")
-        places = results.standings(opened, runs)
+    _show(found, _places(found, store), flips, plot, as_json, markdown)
+
+
+def _places(found: Sequence["Comparison"], store: str) -> list["Standing"]:
+    """Who cannot be told from the best, where there are more than two runs."""
+    if len(found) < 2:
+        return []
+    from evalkit import results
+
+    runs = [found[0].baseline, *(comparison.candidate for comparison in found)]
+    if len({run.run_id for run in runs}) < len(runs):
+        raise UsageError("A run is named twice; name each of several runs once.")
+    return results.standings(results.Store(store), runs)
+
+
+def _show(
+    found: Sequence["Comparison"],
+    places: Sequence["Standing"],
+    flips: int,
+    plot: Path | None,
+    as_json: bool,
+    markdown: bool,
+) -> None:
+
     if plot is not None:
         from evalkit.results.plots import forest_plot
 
@@ -78,14 +100,27 @@ def compare(
     if as_json:
         print(json.dumps(_as_dict(found, places, flips), allow_nan=False))
     elif markdown:
-        from evalkit.results import text
-
-        pages = [text.comparison_markdown(c, results.flips(c, limit=flips)) for c in found]
-        print("\n".join(pages), end="")
+        print("\n".join(_pages(found, places, flips)), end="")
     else:
         _print(found, places, flips)
     if plot is not None and not (as_json or markdown):
         print(f"plot: {plot}")
+
+
+def _pages(found: Sequence["Comparison"], places: Sequence["Standing"], limit: int) -> list[str]:
+    from evalkit import results
+    from evalkit.results import text
+
+    pages = [
+        text.comparison_markdown(
+            comparison,
+            results.flips(comparison, limit=limit) if limit else (),
+            results.category_flips(comparison) if limit else (),
+            results.macro_difference(comparison),
+        )
+        for comparison in found
+    ]
+    return [*pages, *([text.standings_markdown(places)] if places else [])]
 
 
 def _as_dict(
@@ -149,10 +184,15 @@ def _show_series(series: "Series", plot: Path | None, as_json: bool, markdown: b
         print(json.dumps(series.to_dict(), allow_nan=False))
     elif markdown:
         print(text.markdown_table(text.CURVE_HEADERS, cells))
+        for remark in series.notes:
+            print(f"\n- {text.safe(remark)}")
     else:
         print(plain("Series: " + " → ".join(run.name for run in series.runs)) + "\n")
         print_table(text.CURVE_HEADERS, cells)
+        print()
+        for remark in series.notes:
+            note(f"note: {remark}")
         unit = "training step" if series.by_step else "run"
-        print(f"\nSlope: change of the metric per {unit}, over the samples all runs share.")
+        print(f"Slope: change of the metric per {unit}, over the samples all runs share.")
         if plot is not None:
             print(f"plot: {plot}")

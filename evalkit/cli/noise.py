@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,25 +10,37 @@ from evalkit.cli.output import figure, print_table
 from evalkit.errors import UsageError
 from evalkit.settings import RunSettings, describe
 
+if TYPE_CHECKING:
+    from evalkit.gating.noise import NoiseFloor
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
     app.command("noise")(noise)
 
 
+_Tasks = Annotated[list[str], typer.Option("--tasks", help=describe("tasks"))]
+_Limit = Annotated[int | None, typer.Option(help=describe("limit"))]
+_BatchSizes = Annotated[str, typer.Option(help="Against the engine's own choice.")]
+_Seeds = Annotated[str, typer.Option(help="Of few-shot draws and sampling.")]
+_Threads = Annotated[str, typer.Option(help="Of the numerical library.")]
+_Device = Annotated[str, typer.Option(help=describe("device"))]
+_Dtype = Annotated[str, typer.Option(help=describe("dtype"))]
+_Mirror = Annotated[str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))]
+_Include = Annotated[list[str] | None, typer.Option(help=describe("include_path"))]
+
+
 def noise(
     model: Annotated[str, typer.Argument(help=describe("model"))],
-    tasks: Annotated[list[str], typer.Option("--tasks", help=describe("tasks"))],
-    limit: Annotated[int | None, typer.Option(help=describe("limit"))] = None,
-    batch_sizes: Annotated[str, typer.Option(help="Against the engine's own choice.")] = "1,4,16",
-    seeds: Annotated[str, typer.Option(help="Of few-shot draws and sampling.")] = "0,1,2",
-    threads: Annotated[str, typer.Option(help="Of the numerical library.")] = "1,2",
-    device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
-    dtype: Annotated[str, typer.Option(help=describe("dtype"))] = "float32",
-    mirror: Annotated[
-        str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
-    ] = None,
-    include_path: Annotated[list[str] | None, typer.Option(help=describe("include_path"))] = None,
+    tasks: _Tasks,
+    limit: _Limit = None,
+    batch_sizes: _BatchSizes = "1,4,16",
+    seeds: _Seeds = "0,1,2",
+    threads: _Threads = "1,2",
+    device: _Device = "auto",
+    dtype: _Dtype = "float32",
+    mirror: _Mirror = None,
+    include_path: _Include = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list instead.")] = False,
 ) -> None:
     """Measure the noise floor: the same checkpoint with other batch sizes, seeds and threads."""
@@ -38,14 +50,9 @@ def noise(
     from evalkit.gating.noise import noise_floor
 
     settings = RunSettings.checked(
-        model=model,
-        tasks=tasks,
-        limit=limit,
-        device=device,
-        dtype=dtype,
-        mirror=mirror,
+        model=model, tasks=tasks, limit=limit, device=device, dtype=dtype, mirror=mirror,
         include_path=include_path or [],
-    )
+    )  # fmt: skip
     found = noise_floor(
         settings,
         batch_sizes=_numbers("--batch-sizes", batch_sizes),
@@ -55,24 +62,24 @@ def noise(
     if as_json:
         print(json.dumps([asdict(row) for row in found], allow_nan=False))
         return
-    rows = [
-        (
-            row.task,
-            row.metric,
-            figure(row.value),
-            figure(row.stderr),
-            _small(row.batch_size),
-            _small(row.seed),
-            _small(row.threads),
-            None if row.samples_moved is None else f"{100 * row.samples_moved:.1f} %",
-        )
-        for row in found
-    ]
-    print_table(
-        ("Task", "Metric", "Value", "Stderr", "Batch size", "Seed", "Threads", "Samples moved"),
-        rows,
-    )
+    print_table(_HEADERS, map(_cells, found))
     print("\nLargest distance to the value; a difference of two runs below it is noise.")
+
+
+_HEADERS = ("Task", "Metric", "Value", "Stderr", "Batch size", "Seed", "Threads", "Samples moved")
+
+
+def _cells(row: "NoiseFloor") -> tuple[str | None, ...]:
+    return (
+        row.task,
+        row.metric,
+        figure(row.value),
+        figure(row.stderr),
+        _small(row.batch_size),
+        _small(row.seed),
+        _small(row.threads),
+        None if row.samples_moved is None else f"{100 * row.samples_moved:.1f} %",
+    )
 
 
 def _small(value: float | None) -> str | None:

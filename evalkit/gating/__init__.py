@@ -1,7 +1,7 @@
 """The gate: rules over a comparison, verdicts, and reports for CI and people."""
 
 from evalkit.gating.config import Baseline, Defaults, GateConfig, Rule, Waiver
-from evalkit.gating.gate import gate
+from evalkit.gating.gate import gate, unfinished
 from evalkit.gating.model import gate_model
 from evalkit.gating.report import annotate, junit, markdown, write_reports
 from evalkit.gating.rules_file import TEMPLATE, load_config
@@ -23,5 +23,6 @@ __all__ = [
     "junit",
     "load_config",
     "markdown",
+    "unfinished",
     "write_reports",
 ]

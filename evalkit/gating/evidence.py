@@ -7,7 +7,7 @@ import pandas as pd
 from evalkit.gating.latency import Rounds
 from evalkit.gating.selection import Figure
 from evalkit.results import Comparison, Difference, Store
-from evalkit.results.comparison import TIMED
+from evalkit.results.difference import TIMED
 
 
 @dataclass(frozen=True, slots=True)

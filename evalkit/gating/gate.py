@@ -2,18 +2,16 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from evalkit.errors import DataError, EvaluationError, UsageError
+from evalkit.errors import DataError, EvalkitError, EvaluationError, UsageError
 from evalkit.gating.config import GateConfig
 from evalkit.gating.decide import Settled, decide
 from evalkit.gating.evidence import Evidence
-from evalkit.gating.latency import Rounds, find_rounds
+from evalkit.gating.reference import Held, find_reference, hold
 from evalkit.gating.report import write_reports
 from evalkit.gating.rules_file import rules_of
 from evalkit.gating.selection import Directions, default_rules, questions
@@ -29,8 +27,7 @@ from evalkit.gating.verdict import (
     Verdict,
 )
 from evalkit.gating.waive import waive
-from evalkit.results import Comparison, Manifest, NotComparableError, Store, compare
-from evalkit.results.baseline import find_baseline
+from evalkit.results import Manifest, Store
 
 
 def gate(
@@ -62,16 +59,20 @@ def gate(
         but a result with a `problem` and exit code 4.
 
     Raises:
-        UsageError: The config is wrong, or `run` names no run.
+        UsageError: The config or the seed is wrong, or `run` names no run.
         EvaluationError: The run was not finished or is damaged; the reports are written first.
     """
     rules = rules_of(config)
+    check_seed(seed)
     try:
         result = _judge(Store(store), run, rules, config, baseline, seed, today, settled)
-    except (EvaluationError, DataError) as error:
-        if output is not None:
-            write_reports(unfinished(str(error), rules), Path(output))
-        raise EvaluationError(str(error)) from error
+    except DataError as error:
+        failure = EvaluationError(str(error))
+        report_failure(failure, rules, output)
+        raise failure from error
+    except EvalkitError as error:
+        report_failure(error, rules, output)
+        raise
     if output is not None:
         write_reports(result, Path(output))
     return result
@@ -89,7 +90,7 @@ def _judge(
 ) -> GateResult:
     manifest = _finished(store, run)
     found = find_reference(store, rules, baseline)
-    held = _hold(store, manifest, rules, found, seed)
+    held = hold(store, manifest, rules, found, seed)
     checks: list[Check] = []
     notes = list(held.notes)
     if not held.problem:
@@ -109,50 +110,30 @@ def _judge(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """The baseline of a gate.
-
-    Attributes:
-        store: Where it lies.
-        run: Its manifest; None where there is none.
-        named: Its run id, or the file or tag of a baseline.
-        problem: Why there is none.
-    """
-
-    store: Store
-    run: Manifest | None = None
-    named: str = ""
-    problem: str = ""
-
-
-def find_reference(store: Store, config: GateConfig, named: str | None) -> Reference:
-    """The baseline that the command or the config names, or else the config's fallback."""
-    chosen = config.baseline
-    references = [named] if named else [chosen.select, chosen.fallback] if chosen else []
-    problem = "no baseline was named; give --baseline or a baseline in the config"
-    for reference in filter(None, references):
-        try:
-            home, run = find_baseline(store, reference)
-        except (UsageError, DataError) as error:
-            problem = f"no baseline: {str(error).rstrip('.')}"
-            continue
-        return Reference(home, run, run.run_id if home is store else reference)
-    return Reference(store, problem=problem)
-
-
-def unfinished(problem: str, config: GateConfig | None = None) -> GateResult:
-    """The result of a gate whose run could not be had: written so that CI finds its reports."""
+def unfinished(problem: str, exit_code: int, config: GateConfig | None = None) -> GateResult:
+    """The result of a gate whose run could not be had."""
     return GateResult(
         run=None,
         baseline=None,
         checks=(),
         notes=(),
         problem=problem,
-        exit_code=INCOMPLETE,
-        command="evalkit gate",
+        exit_code=exit_code,
+        command="",
         alpha=(config or GateConfig()).defaults.alpha,
     )
+
+
+def report_failure(error: EvalkitError, config: GateConfig, output: str | Path | None) -> None:
+    """Write the reports of a gate that failed, so that CI finds them."""
+    if output is not None:
+        write_reports(unfinished(str(error), error.exit_code, config), Path(output))
+
+
+def check_seed(seed: int) -> None:
+    """Raise `UsageError` for a seed that no generator takes."""
+    if seed < 0:
+        raise UsageError(f"--seed {seed} is negative; give 0 or more.")
 
 
 def _finished(store: Store, run: str) -> Manifest:
@@ -166,66 +147,11 @@ def _finished(store: Store, run: str) -> Manifest:
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What a run can be held against.
-
-    Attributes:
-        run: The baseline's manifest.
-        comparison: Of the samples both have.
-        rounds: In which both were timed in turns.
-        notes: Sentences on what was not compared.
-        problem: Why nothing can be judged.
-    """
-
-    run: Manifest | None = None
-    comparison: Comparison | None = None
-    rounds: Rounds | None = None
-    notes: tuple[str, ...] = ()
-    problem: str = ""
-
-
-def _hold(store: Store, run: Manifest, rules: GateConfig, found: Reference, seed: int) -> _Held:
-    needed = rules.rules is None or any(rule.paired for rule in rules.rules)
-    if found.run is None:
-        return _Held(problem=found.problem if needed else "")
-    if rules.baseline and (differing := _differing(run, found.run, rules.baseline.require_same)):
-        return _Held(found.run, problem=differing)
-    rounds = find_rounds(store, run, found.run)
-    try:
-        compared = compare(
-            found.run.run_id, run.run_id, store, baseline_store=found.store, seed=seed
-        )
-    except NotComparableError as error:
-        if rounds.pairs or not needed:  # timings in turns need no sample in common
-            return _Held(found.run, rounds=rounds, notes=(str(error),) if needed else ())
-        return _Held(found.run, problem=str(error).rstrip("."))
-    return _Held(found.run, compared, rounds, compared.notes)
-
-
-def _differing(run: Manifest, baseline: Manifest, fields: tuple[str, ...]) -> str:
-    """The first field of `require_same` that differs, in words; empty where none does."""
-    mine, theirs = run.model_dump(mode="json"), baseline.model_dump(mode="json")
-    for field in fields:
-        a, b = _field(theirs, field), _field(mine, field)
-        if a is None and b is None:
-            raise UsageError(f"require_same: neither run has a field {field!r} in its manifest.")
-        if a != b:
-            return f"{baseline.name} cannot be compared: {field} was {a}, here it is {b}"
-    return ""
-
-
-def _field(values: Any, name: str) -> Any:
-    for part in name.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
-
-
 def _checks(
     store: Store,
     run: Manifest,
     config: GateConfig,
-    held: _Held,
+    held: Held,
     seed: int,
     settled: Settled | None,
 ) -> tuple[list[Check], list[str]]:
@@ -238,7 +164,7 @@ def _checks(
         for figure, row in scores.items()
     }
     expected = set(held.comparison.baseline.tasks) if held.comparison else set()
-    rules, notes = list(config.rules or ()), []
+    rules, notes = list(config.rules or ()), list[str]()
     if config.rules is None:
         rules, notes = default_rules(directions, expected & set(run.tasks))
         expected = set()

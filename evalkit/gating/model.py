@@ -4,18 +4,22 @@ import secrets
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import EvaluationError, UsageError
+from evalkit.errors import EvalkitError, UsageError
 from evalkit.gating.config import GateConfig
-from evalkit.gating.gate import Reference, find_reference, gate, unfinished
+from evalkit.gating.gate import check_seed, gate, report_failure, unfinished
 from evalkit.gating.latency import ROUND, SESSION, SIDE
+from evalkit.gating.reference import Reference, find_reference
 from evalkit.gating.report import write_reports
 from evalkit.gating.rules_file import rules_of
-from evalkit.gating.verdict import GateResult
+from evalkit.gating.verdict import NO_BASELINE, GateResult
 from evalkit.results import Manifest, Store
-from evalkit.results.comparison import TIMED
+from evalkit.results.difference import TIMED
 from evalkit.settings import RunSettings
+
+if TYPE_CHECKING:
+    from evalkit.runner.plan import Plan
 
 # What a run has to have in common with its baseline, unless the caller says otherwise.
 _INHERITED = ("num_fewshot", "limit", "seed", "dtype", "include_path", "mirror")
@@ -51,23 +55,29 @@ def gate_model(
     Raises:
         UsageError: A setting or the config is wrong, or nothing says which tasks to run.
         DataError: The checkpoint or a task's data cannot be used.
-        EvaluationError: The run failed; the reports are written first.
+        EvaluationError: The run failed. The reports are written before any of these is raised,
+            but for a config that is wrong.
     """
     used = rules_of(config)
+    check_seed(seed)
     opened = Store(store)
     reference = find_reference(opened, used, baseline)
-    chosen = _settings(model, used, reference, opened, dict(settings or {}))
+    if used.rules is None and reference.run is None and (baseline or used.baseline):
+        missing = unfinished(reference.problem, NO_BASELINE, used)
+        if output is not None:
+            write_reports(missing, Path(output))
+        return missing
     settled = None
     try:
+        chosen = _settings(model, used, reference, opened, dict(settings or {}))
         if sequential:
             from evalkit.gating.sequential import measure_sequentially
 
             manifest, settled = measure_sequentially(chosen, used, reference, seed)
         else:
             manifest = _measure(chosen, used, reference)
-    except EvaluationError as error:
-        if output is not None:
-            write_reports(unfinished(str(error), used), Path(output))
+    except EvalkitError as error:
+        report_failure(error, used, output)
         raise
     return gate(
         manifest.run_id,
@@ -112,7 +122,7 @@ def _measure(settings: RunSettings, config: GateConfig, reference: Reference) ->
     from evalkit.runner import execute, make_plan
 
     plan = make_plan(settings)
-    timed = _timed(config, reference, [planned.task.name for planned in plan.tasks])
+    timed = _timed(config, plan) if reference.run else {}
     other = _baseline_checkpoint(reference, settings) if timed else None
     if other is None or reference.run is None:
         return execute(plan).manifest
@@ -130,16 +140,17 @@ def _measure(settings: RunSettings, config: GateConfig, reference: Reference) ->
     return execute(make_plan(settings.model_copy(update={"tags": tags}))).manifest
 
 
-def _timed(config: GateConfig, reference: Reference, tasks: list[str]) -> dict[str, int]:
+def _timed(config: GateConfig, plan: "Plan") -> dict[str, int]:
     """Tasks whose timings a rule compares with the baseline's, and how often to take them."""
-    if reference.run is None:
-        return {}
-    rows = reference.store.score_rows(reference.run.run_id)
-    clocked = {row["task"] for row in rows if row["unit"] in TIMED}
+    clocked = [
+        planned.task.name
+        for planned in plan.tasks
+        if any(metric.unit in TIMED for metric in planned.task.metrics.values())
+    ]
     found: dict[str, int] = {}
     for rule in config.rules or ():
-        for task in tasks:
-            if rule.paired and task in clocked and fnmatchcase(task, rule.task):
+        for task in clocked:
+            if rule.paired and fnmatchcase(task, rule.task):
                 found[task] = max(found.get(task, 0), rule.repeats)
     return found
 
@@ -147,7 +158,6 @@ def _timed(config: GateConfig, reference: Reference, tasks: list[str]) -> dict[s
 def _baseline_checkpoint(reference: Reference, settings: RunSettings) -> str | None:
     """The baseline's checkpoint, if it is where it was and still the same."""
     from evalkit.engine.checkpoint import open_checkpoint
-    from evalkit.errors import EvalkitError
 
     if reference.run is None:
         return None

@@ -68,6 +68,8 @@ def noise_floor(
     """
     if not batch_sizes or not seeds or not threads or min([*batch_sizes, *threads]) < 1:
         raise UsageError("Batch sizes, seeds and threads have to be given, and positive.")
+    if min(seeds) < 0:
+        raise UsageError(f"Seed {min(seeds)} is negative; give 0 or more.")
     import torch
 
     store = Store(f"memory://evalkit-noise-{secrets.token_hex(4)}")
@@ -83,7 +85,8 @@ def noise_floor(
         }
     finally:
         torch.set_num_threads(before)
-        store.filesystem.rm(store.root, recursive=True)
+        if store.filesystem.exists(store.root):
+            store.filesystem.rm(store.root, recursive=True)
     return _floors(reference, found)
 
 

@@ -74,7 +74,8 @@ def markdown(result: GateResult) -> str:
         if check.verdict is Verdict.REGRESSED:
             parts += _lost_samples(result, check)
     parts += [f"- {safe(note)}" for note in result.notes]
-    parts.append(f"Reproduce with `{visible(result.command).replace('`', '')}`.")
+    if result.command:
+        parts.append(f"Reproduce with `{visible(result.command).replace('`', '')}`.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -82,7 +83,8 @@ def junit(result: GateResult) -> bytes:
     """The result as JUnit XML, one case a check; a gate that cannot compare is one error."""
     suite = ElementTree.Element("testsuite", name="evalkit gate")
     if result.problem:
-        case = ElementTree.SubElement(suite, "testcase", classname="gate", name="baseline")
+        what = "baseline" if result.run else "run"
+        case = ElementTree.SubElement(suite, "testcase", classname="gate", name=what)
         ElementTree.SubElement(case, "error", message=visible(result.problem))
     for check in result.checks:
         name = visible(check.name)

@@ -17,11 +17,11 @@ import pandas as pd
 
 from evalkit.gating.config import Defaults, GateConfig
 from evalkit.gating.decide import Settled
-from evalkit.gating.gate import Reference
 from evalkit.gating.looks import Look, look
+from evalkit.gating.reference import Reference
 from evalkit.gating.selection import Directions, Question, default_rules, questions
 from evalkit.results import Manifest
-from evalkit.results.comparison import TIMED
+from evalkit.results.difference import TIMED
 from evalkit.settings import RunSettings
 from evalkit.stats.sequential import Side
 from evalkit.types import Document, Sample, digest

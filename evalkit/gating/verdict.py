@@ -99,7 +99,7 @@ class GateResult:
         problem: Why nothing could be compared; empty where it could.
         exit_code: 0 pass, 1 regressed, 3 incomplete, 4 no baseline to compare with, 5 open
             questions where the rules say that these fail.
-        command: What reproduces the verdict.
+        command: What reproduces the verdict; empty where there is none.
         alpha: Level of the gate.
         comparison: Behind the checks.
     """

@@ -1,12 +1,7 @@
 """What a run leaves behind, and every question asked of it afterwards."""
 
-from evalkit.results.comparison import (
-    Comparison,
-    Difference,
-    NotComparableError,
-    compare,
-    compare_many,
-)
+from evalkit.results.comparison import Comparison, NotComparableError, compare, compare_many
+from evalkit.results.difference import Difference
 from evalkit.results.flip import CategoryFlips, Flip, category_flips, figure_flips, flips
 from evalkit.results.macro import macro_difference
 from evalkit.results.manifest import Manifest, ModelRecord, TaskRecord

@@ -7,7 +7,8 @@ import pandas as pd
 
 from evalkit.errors import UsageError
 from evalkit.metrics.aggregation import AGGREGATIONS
-from evalkit.results.comparison import Comparison, Difference, sample_gains
+from evalkit.results.comparison import Comparison
+from evalkit.results.difference import Difference, sample_gains
 from evalkit.results.primary import primary_metric
 from evalkit.results.samples import sample_rows
 from evalkit.results.store import Store

@@ -1,7 +1,8 @@
 """One figure for a whole comparison: the mean difference over tasks that count alike."""
 
 from evalkit.metrics.aggregation import AGGREGATIONS
-from evalkit.results.comparison import Comparison, Difference
+from evalkit.results.comparison import Comparison
+from evalkit.results.difference import Difference
 from evalkit.results.primary import primary_metric
 from evalkit.stats import MacroAverage, macro_average
 

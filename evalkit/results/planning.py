@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from evalkit.errors import UsageError
@@ -11,6 +12,7 @@ from evalkit.results.pairing import pair_task
 from evalkit.results.primary import primary_metric
 from evalkit.results.store import Store
 from evalkit.stats import compare_pairs, minimal_detectable_effect, sample_size
+from evalkit.stats.estimate import is_binary
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def power(
         for older in runs[i + 1 :]:
             if newer.model.weights_hash == older.model.weights_hash:
                 continue
-            found = _deviation(store, older, newer, task, metric)
+            found = _deviation(store, older, newer, task, metric, effect)
             if found is not None:
                 name, deviation, n = found
                 basis = f"{n} samples of {older.name} and {newer.name}, paired"
@@ -99,7 +101,7 @@ def _answer(
 
 
 def _deviation(
-    store: Store, older: Manifest, newer: Manifest, task: str, metric: str | None
+    store: Store, older: Manifest, newer: Manifest, task: str, metric: str | None, effect: float
 ) -> tuple[str, float, int] | None:
     """The metric, its deviation per sample and the pairs; None where the two do not pair."""
     scores = store.scores([newer.run_id]).fillna({"filter": "none"})
@@ -118,6 +120,8 @@ def _deviation(
     found = pairs.metric(name, filter_, AGGREGATIONS[row["aggregation"]].size)
     if len(found.baseline) < 2:
         return None
+    if effect > 1 and is_binary(np.vstack([found.baseline, found.candidate])):
+        raise UsageError(f"--effect {effect:g}: shares such as {name} differ by 1 at most.")
     spread = compare_pairs(
         found.baseline, found.candidate, row["aggregation"], found.clusters, draws=1_000
     )

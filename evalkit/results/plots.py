@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import UsageError
-from evalkit.results.comparison import Comparison, Difference
+from evalkit.results.comparison import Comparison
+from evalkit.results.difference import Difference
 from evalkit.results.series import Curve, Series
 from evalkit.results.text import visible
 

@@ -10,12 +10,15 @@ import pandas as pd
 
 from evalkit.errors import UsageError
 from evalkit.metrics.aggregation import AGGREGATIONS
-from evalkit.results.comparison import TIMED, Comparison, Difference, compare
+from evalkit.results.comparison import Comparison, compare
+from evalkit.results.difference import TIMED, Difference
 from evalkit.results.manifest import Manifest
 from evalkit.results.pairing import KEYS
 from evalkit.results.primary import primary_metric
 from evalkit.results.store import Store
 from evalkit.stats import Trend, holm, trend
+
+_APART = "the runs share no samples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Curve:
         points: In the series' order, each with its own 95 % interval: the band.
         trend: Slope over the positions and its test; None where it is undefined.
         trend_p: Its p-value, corrected over all curves (Holm).
-        best: Name of the run with the best value.
+        best: Name of the run with the best value; None where the runs share no samples.
         last: The last run less the best, paired; None where the last is the best. The best was
             chosen by its value, so the difference looks a little larger than it is.
         note: What a reader has to know.
@@ -69,11 +72,12 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Runs in order, and a curve for each task they share."""
+    """Runs in order, a curve for each task they share, and sentences on what is left out."""
 
     runs: tuple[Manifest, ...]
     curves: tuple[Curve, ...]
     by_step: bool
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -81,6 +85,7 @@ class Series:
             "runs": [{"run_id": run.run_id, "name": run.name} for run in self.runs],
             "position": "training step" if self.by_step else "place in the series",
             "curves": [{**asdict(curve), "reading": curve.reading} for curve in self.curves],
+            "notes": list(self.notes),
         }
 
 
@@ -95,12 +100,14 @@ def compare_series(
         seed: Seed of permutations and bootstraps.
 
     Raises:
-        UsageError: There are fewer than three runs, or they share no task.
+        UsageError: There are fewer than three runs, one is named twice, or they share no task.
     """
     if len(references) < 3:
         raise UsageError("A series needs at least three runs; compare two without --series.")
     opened = store if isinstance(store, Store) else Store(store)
     runs = [opened.resolve(reference) for reference in references]
+    if len({run.run_id for run in runs}) < len(runs):
+        raise UsageError("A run is named twice; name each of a series once.")
     steps = [_step(run) for run in runs]
     known = [step for step in steps if step is not None]
     by_step = len(set(known)) == len(runs)
@@ -116,7 +123,10 @@ def compare_series(
     against: dict[str, Comparison] = {}
     curves = [_curve(opened, runs, positions, task, seed, against) for task in shared]
     found = [curve for curve in curves if curve is not None]
-    return Series(tuple(runs), tuple(_corrected(found)), by_step)
+    tasks = dict.fromkeys(task for run in runs for task in run.tasks)
+    partial = [task for task in tasks if task not in shared]
+    notes = [f"not all runs have {', '.join(partial)}: left out."] if partial else []
+    return Series(tuple(runs), tuple(_corrected(found)), by_step, tuple(notes))
 
 
 def _step(run: Manifest) -> float | None:
@@ -149,7 +159,9 @@ def _curve(
     direction = None if directions.empty else bool(directions.iloc[0])
     slope, note = _trend(store, runs, positions, task, (metric, filter_), rows, seed)
     best, last = None, None
-    if direction is not None and all(point.value is not None for point in points):
+    known = all(point.value is not None for point in points)
+    # Values over other samples say nothing of which run is the best.
+    if direction is not None and known and note != _APART:
         values = [point.value or 0.0 for point in points]
         place = int(np.argmax(values) if direction else np.argmin(values))
         best = runs[place].name
@@ -199,7 +211,7 @@ def _trend(
         keys = ["doc_hash", "prompt_hash"]
         joined = samples if joined is None else joined.merge(samples, on=keys)
     if joined is None or len(joined) < 2:
-        return None, "the runs share no samples"
+        return None, _APART
     clusters = [None if pd.isna(cluster) else str(cluster) for cluster in joined["cluster"]]
     statistics = [np.array(list(joined[f"run{i}"])) for i in range(len(runs))]
     return trend(statistics, positions, names[0], clusters, seed=seed), ""

@@ -4,7 +4,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from evalkit.results.comparison import Comparison, Difference
+from evalkit.results.comparison import Comparison
+from evalkit.results.difference import Difference
 from evalkit.results.flip import CategoryFlips, Flip
 from evalkit.results.series import Curve
 from evalkit.results.ties import Standing
@@ -135,7 +136,14 @@ def category_cells(row: CategoryFlips) -> tuple[str, ...]:
 
 def standing_cells(row: Standing) -> tuple[str, ...]:
     """Cells under `STANDING_HEADERS`."""
-    return (row.task, row.metric, row.run, number(row.value), row.mark, p_value(row.p))
+    return (
+        row.task,
+        row.metric,
+        row.run,
+        number(row.value),
+        row.mark or "not paired",
+        p_value(row.p),
+    )
 
 
 def curve_cells(curve: Curve) -> tuple[str, ...]:
@@ -168,19 +176,34 @@ def macro_line(average: MacroAverage | None) -> str:
     return f"{' '.join(filter(None, words))}{p}."
 
 
-def comparison_markdown(comparison: Comparison, flips: Sequence[Flip] = ()) -> str:
+def comparison_markdown(
+    comparison: Comparison,
+    flips: Sequence[Flip] = (),
+    categories: Sequence[CategoryFlips] = (),
+    average: MacroAverage | None = None,
+) -> str:
     """The comparison as a Markdown page."""
     a, b = comparison.baseline, comparison.candidate
     parts = [
         f"## {safe(b.name)} against {safe(a.name)}",
         f"Runs {safe(b.run_id)} and {safe(a.run_id)}.",
         markdown_table(DIFFERENCE_HEADERS, map(difference_cells, comparison.differences)),
+        *([safe(macro_line(average))] if average else []),
         LEGEND,
         *(f"- {safe(note)}" for note in comparison.notes),
     ]
+    if categories:
+        cells = map(category_cells, categories)
+        parts += ["### Changes by category", markdown_table(CATEGORY_HEADERS, cells)]
     if flips:
         parts += ["### Samples that changed", markdown_table(FLIP_HEADERS, map(flip_cells, flips))]
     return "\n\n".join(parts) + "\n"
+
+
+def standings_markdown(places: Sequence[Standing]) -> str:
+    """Tie groups as a section of a page."""
+    table = markdown_table(STANDING_HEADERS, map(standing_cells, places))
+    return f"## Who cannot be told from the best\n\n{table}\n"
 
 
 def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

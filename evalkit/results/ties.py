@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.metrics.aggregation import AGGREGATIONS
-from evalkit.results.comparison import ALPHA, TIMED
+from evalkit.results.difference import ALPHA, TIMED
 from evalkit.results.manifest import Manifest
 from evalkit.results.pairing import pair_task
 from evalkit.results.primary import primary_metric

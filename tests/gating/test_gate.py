@@ -201,7 +201,10 @@ def test_what_the_run_lacks_is_an_error_unless_allowed(
     ("rule", "hint"),
     [
         ({"task": "fact"}, "no task 'fact'; did you mean facts?"),
-        ({"task": "facts", "metric": "acc_nrom"}, "no metric 'acc_nrom' of 'facts'; did you mean acc_norm?"),
+        (
+            {"task": "facts", "metric": "acc_nrom"},
+            "no metric 'acc_nrom' of 'facts'; did you mean acc_norm?",
+        ),
         ({"task": "facts", "filter": "non"}, "no filter 'non' of 'facts'; did you mean none?"),
     ],
 )  # fmt: skip

@@ -17,6 +17,7 @@ from evalkit.results import (
     standings,
 )
 from evalkit.results.planning import power
+from evalkit.results.text import macro_line
 from evalkit.stats import holm
 from tests.cli.command import Command
 from tests.stores import make_store
@@ -56,6 +57,8 @@ def test_a_series_has_one_trend_a_task_and_the_last_against_the_best(store: Stor
 def test_a_series_needs_three_runs(store: Store) -> None:
     with pytest.raises(UsageError, match="at least three"):
         compare_series(["a", "b"], store)
+    with pytest.raises(UsageError, match="named twice"):
+        compare_series(["a", "b", "a"], store)
 
 
 def test_ties_are_told_by_the_paired_test_against_the_best(store: Store) -> None:
@@ -137,3 +140,31 @@ def test_several_runs_by_command(store: Store, evalkit_command: Command) -> None
         "power", "--task", "answers", "--effect", "0.05", "--store", store.url
     )
     assert "samples find a difference of 0.05" in planned.out
+
+
+def test_runs_that_share_no_samples_have_no_best(tmp_path, evalkit_command: Command) -> None:
+    make_store(tmp_path, runs=["zero"], tasks=["facts", "stories"], n=20)
+    store = make_store(tmp_path, runs=["x", "few", "again"], tasks=["facts"], n=20, num_fewshot=2)
+    curve = compare_series(["zero", "few", "again"], store).curves[0]
+    assert (curve.best, curve.last, curve.reading) == (None, None, "the runs share no samples")
+    shown = evalkit_command("compare", "zero", "few", "again", "--series", "--store", store.url)
+    assert "not all runs have stories: left out." in shown.err
+
+
+def test_a_run_against_itself_is_said_to_be(store: Store) -> None:
+    found = compare("a", "a", store)
+    assert "a is compared with itself." in found.notes
+    average = macro_difference(found)
+    assert (average.value, average.ci_low, average.p) == (0.0, None, None)
+    assert macro_line(average) == "Mean over 2 tasks: 0.0000."
+
+
+def test_a_page_has_the_mean_the_categories_and_the_places(
+    store: Store, evalkit_command: Command
+) -> None:
+    page = evalkit_command(
+        "compare", "a", "b", "d", "--store", store.url, "--markdown", "--flips", "2"
+    ).out
+    for part in ("Mean over 2 tasks", "### Changes by category", "### Samples that changed",
+                 "## Who cannot be told from the best"):  # fmt: skip
+        assert part in page
