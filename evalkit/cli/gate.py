@@ -87,7 +87,7 @@ def gate(
     print_verdict(result)
     if output is not None:
         print(f"reports: {output}/gate.md, gate.json, gate.xml")
-    if result.baseline and result.run and not result.problem:
+    if result.comparison and result.baseline and result.run:
         names = f"{result.baseline.run_id} {result.run.run_id}"
         print(f"next: evalkit compare {names} --store {store} --flips 20")
     raise typer.Exit(result.exit_code)

@@ -168,11 +168,10 @@ def _ask_timing(
             excess=worse - allowed,
             n=timing.rounds,
         )
-        null = -allowed if question.limit == "max_drop" else allowed
         beyond = worse > allowed
-        gain = timing.p(0.0) if worse < 0 else 1.0
-        loss = timing.p(null) if beyond else 1.0
-        deviation = timing.stderr * timing.rounds**0.5
+        gain = timing.p() if worse < 0 else 1.0
+        loss = timing.p(margin, question.limit == "max_drop") if beyond else 1.0
+        deviation = timing.deviation
         found.append(Finding(judged, True, beyond, loss, 1.0 if beyond else gain, deviation))
     return found or [_gap(question, "the rounds have no such timing", INCOMPLETE, defaults)]
 

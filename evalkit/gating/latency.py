@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.gating.config import Margin
 from evalkit.gating.selection import Figure
 from evalkit.results import Manifest, Store
 from evalkit.stats import t_interval, t_p
@@ -36,17 +37,28 @@ class TimingDifference:
 
     Attributes:
         quantile: "median" or "p90", the slow end.
-        baseline: Mean over rounds.
-        candidate: Mean over rounds.
-        stderr: Standard error of the difference over rounds.
-        rounds: How many.
+        old: The baseline's, shape (rounds,).
+        new: The candidate's, in the same rounds.
     """
 
     quantile: str
-    baseline: float
-    candidate: float
-    stderr: float
-    rounds: int
+    old: Array
+    new: Array
+
+    @property
+    def rounds(self) -> int:
+        """How many."""
+        return len(self.old)
+
+    @property
+    def baseline(self) -> float:
+        """Mean over rounds."""
+        return float(self.old.mean())
+
+    @property
+    def candidate(self) -> float:
+        """Mean over rounds."""
+        return float(self.new.mean())
 
     @property
     def difference(self) -> float:
@@ -54,13 +66,26 @@ class TimingDifference:
         return self.candidate - self.baseline
 
     @property
+    def deviation(self) -> float:
+        """Standard deviation of a round's difference."""
+        return float((self.new - self.old).std(ddof=1))
+
+    @property
     def interval(self) -> tuple[float, float]:
         """Its 95 % interval: t over rounds, for requests of one round share its disturbances."""
-        return t_interval(self.difference, self.stderr, self.rounds - 1)
+        return t_interval(self.difference, self.deviation / self.rounds**0.5, self.rounds - 1)
 
-    def p(self, null: float) -> float:
-        """Two-sided p-value of the difference being `null`."""
-        return t_p(self.difference - null, self.stderr, self.rounds - 1)
+    def p(self, margin: Margin | None = None, falling: bool = False) -> float:
+        """Two-sided p-value of the difference being nothing, or the margin: a fall or else a rise.
+
+        A margin that is a share is one of each round's own time.
+        """
+        excess = self.new - self.old
+        if margin is not None:
+            allowed = margin.amount * (self.old if margin.relative else 1.0)
+            excess = excess + allowed if falling else excess - allowed
+        stderr = float(excess.std(ddof=1)) / self.rounds**0.5
+        return t_p(float(excess.mean()), stderr, self.rounds - 1)
 
 
 def find_rounds(store: Store, run: Manifest, baseline: Manifest) -> Rounds:
@@ -100,11 +125,7 @@ def timing_differences(
         # The slow end of a rate is its low one.
         at = 1 - share if higher_is_better else share
         old, new = (np.array([np.quantile(times, at) for times in side]) for side in values)
-        change = new - old
-        stderr = float(change.std(ddof=1)) / len(change) ** 0.5
-        found.append(
-            TimingDifference(name, float(old.mean()), float(new.mean()), stderr, len(change))
-        )
+        found.append(TimingDifference(name, old, new))
     return found
 
 

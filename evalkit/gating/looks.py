@@ -57,17 +57,25 @@ def look(
     how = AGGREGATIONS.get(aggregation)
     if how is None:
         return None
-    new, old, codes = _rows(question, how, seen)
-    if len(new) == 0:
+    rows = _rows(question, how, seen)
+    if len(rows.new) == 0:
         return None
-    bounded = how.is_mean and _is_bounded(question.figure, np.concatenate([new, old]))
-    if bounded:
-        side = _bounded(question, new[:, 0], old[:, 0], codes, seen, alpha, beta)
+    if how.is_mean and _is_bounded(question.figure, np.concatenate([rows.new, rows.old])):
+        side = _bounded(question, rows, seen, alpha, beta)
         method = "decided by betting e-values"
     else:
-        side = _asymptotic(question, how, new, old, codes, seen, alpha, beta)
+        side = _asymptotic(question, how, rows, seen, alpha, beta)
         method = "decided by a confidence sequence"
     return None if side is None else (side, method)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Statistics of run and baseline, row by row, shape (n, size), and the family of each row."""
+
+    new: Array
+    old: Array
+    codes: Codes | None
 
 
 def _is_bounded(figure: Figure | None, values: Array) -> bool:
@@ -77,8 +85,7 @@ def _is_bounded(figure: Figure | None, values: Array) -> bool:
     return bool(np.isin(values, (0.0, 1.0)).all() or (graded and inside))
 
 
-def _rows(question: Question, how: Aggregation, seen: Look) -> tuple[Array, Array, Codes | None]:
-    """Statistics of the run and of the baseline, row by row, and the family of each."""
+def _rows(question: Question, how: Aggregation, seen: Look) -> _Rows:
     assert question.figure is not None  # noqa: S101
     paired, metric = isinstance(question.bound, Margin), question.figure[1]
     new, old, families = [], [], []
@@ -93,59 +100,48 @@ def _rows(question: Question, how: Aggregation, seen: Look) -> tuple[Array, Arra
         old.append(partner)
         families.append(document.cluster)
     shape = (len(new), how.size)
-    codes = cluster_codes(families)
-    return np.reshape(np.array(new, float), shape), np.reshape(np.array(old, float), shape), codes
+    return _Rows(
+        np.reshape(np.array(new, float), shape),
+        np.reshape(np.array(old, float), shape),
+        cluster_codes(families),
+    )
 
 
-def _bounded(
-    question: Question,
-    new: Array,
-    old: Array,
-    codes: Codes | None,
-    seen: Look,
-    alpha: float,
-    beta: float,
-) -> Side | None:
+def _excess(question: Question, value: Array, base: Array) -> Array:
+    """How far values lie beyond the question's limit; `base` is the baseline's."""
+    bound = question.bound
+    if not isinstance(bound, Margin):
+        return bound - value if question.limit == "min" else value - bound
+    worse = base - value if question.limit == "max_drop" else value - base
+    return worse - (bound.amount * np.abs(base) if bound.relative else bound.amount)
+
+
+def _bounded(question: Question, rows: _Rows, seen: Look, alpha: float, beta: float) -> Side | None:
     bound = question.bound
     if isinstance(bound, Margin):
-        worse = old - new if question.limit == "max_drop" else new - old
-        allowed = bound.amount * old if bound.relative else np.full(len(new), bound.amount)
-        excess, lowest = worse - allowed, -1.0 - bound.amount
-        highest = 1.0 if bound.relative else 1.0 - bound.amount
+        lowest, highest = -1.0 - bound.amount, 1.0 - (0.0 if bound.relative else bound.amount)
     else:
         sign = -1.0 if question.limit == "min" else 1.0
-        excess = sign * (new - bound)
         lowest, highest = sorted((sign * (0.0 - bound), sign * (1.0 - bound)))
     if lowest >= 0 or highest <= 0:
         return None
-    units = unit_sums(excess[:, None], codes)[0][:, 0] / (1 if codes is None else seen.largest)
+    excess = _excess(question, rows.new, rows.old)
+    units = unit_sums(excess, rows.codes)[0][:, 0] / (1 if rows.codes is None else seen.largest)
     return bounded_side(units, lowest, highest, alpha, beta)
 
 
 def _asymptotic(
-    question: Question,
-    how: Aggregation,
-    new: Array,
-    old: Array,
-    codes: Codes | None,
-    seen: Look,
-    alpha: float,
-    beta: float,
+    question: Question, how: Aggregation, rows: _Rows, seen: Look, alpha: float, beta: float
 ) -> Side | None:
     k = how.size
-    rows = np.column_stack([new, old])
-    sums, sizes = unit_sums(rows, codes)
+    sums, sizes = unit_sums(np.column_stack([rows.new, rows.old]), rows.codes)
     total, n = sums.sum(axis=0), sizes.sum()
     if len(sums) < 2:
         return None
 
     def excess(parts: Array, counts: Array) -> Array:
         value, base = how.value(parts[..., :k], counts), how.value(parts[..., k:], counts)
-        bound = question.bound
-        if not isinstance(bound, Margin):
-            return bound - value if question.limit == "min" else value - bound
-        worse = base - value if question.limit == "max_drop" else value - base
-        return worse - (bound.amount * np.abs(base) if bound.relative else bound.amount)
+        return _excess(question, value, base)
 
     value = float(excess(total, np.array(n)))
     without = excess(total - sums, n - sizes)

@@ -11,6 +11,9 @@ from evalkit.gating.config import LIMITS, Margin, Rule
 from evalkit.results import primary_metric
 from evalkit.stats import TestName
 
+# Names to list where none is near the one that was asked for.
+_FEW = 8
+
 Figure = tuple[str, str, str]
 """Task, metric, filter."""
 Directions = dict[Figure, bool | None]
@@ -149,7 +152,10 @@ def _unknown(rule: Rule, task: str, known: Sequence[tuple[str, str]]) -> str:
 
 def _lacks(what: str, name: str, known: Sequence[str]) -> str:
     near = get_close_matches(name, dict.fromkeys(known), n=1)
-    return f"the run has no {what}" + (f"; did you mean {near[0]}?" if near else "")
+    if near:
+        return f"the run has no {what}; did you mean {near[0]}?"
+    few = f"; it has {', '.join(dict.fromkeys(known))}" if 0 < len(set(known)) <= _FEW else ""
+    return f"the run has no {what}{few}"
 
 
 def _missing(rule: Rule, task: str, why: str) -> list[Question]:
