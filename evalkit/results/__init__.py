@@ -3,6 +3,7 @@
 from evalkit.results.comparison import Comparison, NotComparableError, compare, compare_many
 from evalkit.results.difference import Difference
 from evalkit.results.flip import CategoryFlips, Flip, category_flips, figure_flips, flips
+from evalkit.results.load import load_samples, load_scores, load_timings
 from evalkit.results.macro import macro_difference
 from evalkit.results.manifest import Manifest, ModelRecord, TaskRecord
 from evalkit.results.primary import primary_metric
@@ -28,9 +29,6 @@ from evalkit.results.store import (
     Listing,
     RunFiles,
     Store,
-    load_samples,
-    load_scores,
-    load_timings,
     table,
 )
 from evalkit.results.ties import Standing, standings

@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 
 from evalkit.errors import EvaluationError
-from evalkit.results.store import MANIFEST_NAME, RunFiles, Store
+from evalkit.results.index import MANIFEST_NAME
+from evalkit.results.store import RunFiles, Store
 from evalkit.types import digest
 
 FOLDER = ".partial"

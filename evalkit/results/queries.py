@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import DataError
+from evalkit.results.index import run_stamps
 from evalkit.results.manifest import Manifest
 from evalkit.results.primary import primary_metric
-from evalkit.results.schema import SCORES
-from evalkit.results.store import MANIFEST_NAME, Store
+from evalkit.results.store import Store
 from evalkit.types import digest
 
 FIGURE = ["task", "metric", "filter", "num_fewshot"]
 """What makes two scores the same figure: only then may they stand in one column."""
 
+_HASHES = ["config_hash", "data_hash"]
 _UNCOMPARED = {"run_id", "name", "created", "duration_s", "schema_version", "warnings"}
 
 
@@ -40,28 +40,21 @@ class Overview:
 
 def fingerprint(store: Store) -> str:
     """Changes whenever a run is added to the store, replaced or removed; reads no file."""
-    if not store.filesystem.exists(store.root):
-        return ""
-    found = store.filesystem.glob(f"{store.root}/*/{MANIFEST_NAME}", detail=True)
-    return digest([[path, _stamp(info)] for path, info in sorted(found.items())])
+    return digest(run_stamps(store.place))
 
 
 def overview(store: Store) -> Overview:
     """Read the manifests and scores of all complete runs; damaged ones become `problems`."""
     listing = store.listing()
-    problems = list(listing.problems)
-    manifests, tables = {}, []
-    for manifest in reversed(listing.runs):
-        try:
-            scores = store.scores([manifest.run_id])
-        except DataError as error:
-            problems.append(str(error))
-            continue
-        manifests[manifest.run_id] = manifest
-        tables.append(scores.assign(run_id=manifest.run_id))
-    empty = SCORES.empty_table().to_pandas()
-    joined = pd.concat([frame for frame in tables if len(frame)] or [empty], ignore_index=True)
-    return Overview(manifests, _runs(manifests), _with_figures(joined, manifests), problems)
+    damaged: dict[str, str] = {}
+    scores = store.scores([run.run_id for run in listing.runs], problems=damaged)
+    manifests = {run.run_id: run for run in reversed(listing.runs) if run.run_id not in damaged}
+    # Newest first, each run's scores in their own order.
+    newness = scores["run_id"].map({run_id: i for i, run_id in enumerate(manifests)})
+    scores = scores.assign(newness=newness).dropna(subset="newness")
+    scores = scores.sort_values("newness", kind="stable", ignore_index=True)
+    figures = _with_figures(scores.drop(columns="newness"), manifests)
+    return Overview(manifests, _runs(manifests), figures, [*listing.problems, *damaged.values()])
 
 
 def leaderboard(scores: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
@@ -83,8 +76,13 @@ def leaderboard(scores: pd.DataFrame, metric: str | None = None) -> pd.DataFrame
     board = scores[wanted].copy()
     board["comparable"] = _comparable(board)
     board["mark"] = ""
-    for _, rows in board[board["comparable"]].groupby("figure", sort=False):
-        board.loc[rows.index, "mark"] = _marks(rows)
+    marked = [
+        pd.Series(_marks(rows), index=rows.index)
+        for _, rows in board[board["comparable"]].groupby("figure", sort=False)
+    ]
+    if marked:
+        marks = pd.concat(marked)
+        board.loc[marks.index, "mark"] = marks
     return board.reset_index(drop=True)
 
 
@@ -148,22 +146,24 @@ def _runs(manifests: dict[str, Manifest]) -> pd.DataFrame:
 def _with_figures(scores: pd.DataFrame, manifests: dict[str, Manifest]) -> pd.DataFrame:
     shots = scores["num_fewshot"].fillna(0).astype(int)
     scores = scores.assign(num_fewshot=shots, filter=scores["filter"].fillna("none"))
-    records = {
-        (run_id, task): (record.config_hash, record.data_hash)
+    records = [
+        (run_id, task, record.config_hash, record.data_hash)
         for run_id, manifest in manifests.items()
         for task, record in manifest.tasks.items()
-    }
-    asked = list(zip(scores["run_id"], scores["task"], strict=True))
-    for place, column in enumerate(("config_hash", "data_hash")):
-        hashes = [records.get(key, ("", ""))[place] for key in asked]
-        scores[column] = pd.Series(hashes, index=scores.index, dtype="str")
+    ]
+    hashes = pd.DataFrame(records, columns=["run_id", "task", *_HASHES], dtype="str")
+    scores = scores.merge(hashes, on=["run_id", "task"], how="left")
+    scores[_HASHES] = scores[_HASHES].fillna("").astype("str")
+    kinds = scores[["task", "metric", "filter"]].drop_duplicates()
     chosen = {
         task: primary_metric(list(rows[["metric", "filter"]].itertuples(index=False, name=None)))
-        for task, rows in scores.drop_duplicates(FIGURE).groupby("task")
+        for task, rows in kinds.groupby("task")
     }
-    keys = scores[["task", "metric", "filter"]].itertuples(index=False, name=None)
-    standing = [chosen[task] == (metric, filter_) for task, metric, filter_ in keys]
-    scores["primary"] = np.array(standing, dtype=bool)
+    keys = kinds.itertuples(index=False, name=None)
+    kinds["primary"] = [chosen[task] == (metric, filter_) for task, metric, filter_ in keys]
+    scores = scores.merge(kinds, on=["task", "metric", "filter"], how="left")
+    scores["primary"] = scores["primary"].astype(bool)
+    shots = scores["num_fewshot"]
     varied = scores.groupby("task")["num_fewshot"].transform("nunique") > 1
     filters = scores.groupby(["task", "metric"])["filter"].transform("nunique") > 1
     figure = scores["task"] + " · " + scores["metric"]
@@ -203,9 +203,3 @@ def _flat(value: Any, prefix: str = "") -> dict[str, str]:
             for name, text in _flat(inner, f"{prefix}.{key}" if prefix else str(key)).items()
         }
     return {prefix: "" if value is None else str(value)}
-
-
-def _stamp(info: dict[str, Any]) -> list[str]:
-    """Size and version marks that fsspec's file systems give of a file."""
-    marks = ("size", "mtime", "created", "LastModified", "ETag", "updated")
-    return [str(info.get(mark, "")) for mark in marks]

@@ -1,8 +1,10 @@
 """The store: a folder or object-store prefix that holds runs, one folder each."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,16 +12,26 @@ from urllib.parse import quote
 import fsspec
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
 from evalkit.errors import DataError, UsageError
+from evalkit.results.index import (
+    MANIFEST_NAME,
+    SCORES_NAME,
+    WORTH_WRITING,
+    Place,
+    indexed,
+    narrowed,
+)
 from evalkit.results.manifest import Manifest
 from evalkit.results.redact import without_secrets
 from evalkit.results.schema import SAMPLES, SCORES, TIMINGS, conform
 
-MANIFEST_NAME = "run.json"
+# A page of samples is read by itself where the rows between it and its neighbours are few.
+SAMPLE_ROWS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +119,8 @@ class Store:
         self._fs.makedirs(f"{folder}/samples", exist_ok=True)
         self._write_table(f"{folder}/scores.parquet", conform(run.scores, SCORES))
         for task, table in run.samples.items():
-            self._write_table(f"{folder}/{_samples_name(task)}", conform(table, SAMPLES))
+            path = f"{folder}/{_samples_name(task)}"
+            self._write_table(path, conform(table, SAMPLES), SAMPLE_ROWS)
         self._write_table(f"{folder}/timings.parquet", conform(run.timings, TIMINGS))
         temporary = f"{folder}/.{MANIFEST_NAME}.tmp"
         self._fs.pipe_file(temporary, run.manifest.model_dump_json(indent=2).encode())
@@ -122,6 +135,11 @@ class Store:
     def root(self) -> str:
         """Path of the store inside its file system."""
         return str(self._root).rstrip("/")
+
+    @property
+    def place(self) -> Place:
+        """File system and root, for the index."""
+        return Place(self._fs, self.root)
 
     @property
     def local_root(self) -> Path | None:
@@ -172,16 +190,27 @@ class Store:
 
     def listing(self) -> Listing:
         """All complete runs, oldest first; folders without a manifest are passed over."""
-        if not self._fs.exists(self._root):
-            return Listing([])
-        runs, problems = [], []
-        for path in sorted(self._fs.glob(f"{self._root.rstrip('/')}/*/{MANIFEST_NAME}")):
-            try:
-                runs.append(Manifest.model_validate_json(self._fs.cat_file(path)))
-            except (ValidationError, OSError) as error:
-                reason = str(error).splitlines()[0]
-                problems.append(f"{path} is not a readable manifest: {reason}")
+        problems: list[str] = []
+        texts = self._manifests("manifest", problems)
+        with _no_collection():
+            runs = [Manifest.model_validate_json(text) for text in texts]
         return Listing(sorted(runs, key=lambda run: (run.created, run.run_id)), problems)
+
+    def _manifests(self, column: str, problems: list[str]) -> list[str]:
+        """`run_id` or `manifest` (its text) of each complete run."""
+        read = partial(self._manifest_row, problems)
+        tables = indexed(self.place, "manifests", read, columns=[column])
+        return [str(value) for table in tables for value in table[column].to_pylist()]
+
+    def _manifest_row(self, problems: list[str], run_id: str) -> pa.Table | None:
+        path = f"{self.path_of(run_id)}/{MANIFEST_NAME}"
+        try:
+            text = self._fs.cat_file(path).decode()
+            Manifest.model_validate_json(text)
+        except (ValueError, OSError) as error:
+            problems.append(f"{path} is not a readable manifest: {str(error).splitlines()[0]}")
+            return None
+        return pa.table({"run_id": [run_id], "manifest": [text]})
 
     def resolve(self, reference: str) -> Manifest:
         """Find a run by id, unique id prefix, name, `tag:KEY=VALUE` or `latest`.
@@ -225,16 +254,78 @@ class Store:
                 "name a run by its id, or delete the damaged one."
             )
 
-    def scores(self, runs: Sequence[str] | None = None) -> pd.DataFrame:
-        """Scores of the given run ids (all complete runs by default), one row a score."""
-        ids = [run.run_id for run in self.listing().runs] if runs is None else list(runs)
-        tables = [self._read(f"{self.path_of(run)}/scores.parquet", SCORES) for run in ids]
-        return pa.concat_tables([SCORES.empty_table(), *tables]).to_pandas()
+    def scores(
+        self,
+        runs: Sequence[str] | None = None,
+        *,
+        task: str | None = None,
+        metric: str | None = None,
+        columns: Sequence[str] | None = None,
+        problems: dict[str, str] | None = None,
+    ) -> pd.DataFrame:
+        """Scores, one row a score, by run.
 
-    def samples(self, run_id: str, task: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Samples of one task of a run; only the named columns are read."""
+        Args:
+            runs: Run ids; all complete runs by default.
+            task: Only this task's.
+            metric: Only this metric's.
+            columns: Only these columns; all of `SCORES` by default.
+            problems: Gets a sentence for the id of each run whose scores are damaged; without it,
+                they raise.
+
+        Raises:
+            DataError: A run's scores are missing or damaged.
+        """
+        wanted = None
+        for name, value in (("task", task), ("metric", metric)):
+            if value is not None:
+                part = pc.field(name) == pa.scalar(value)
+                wanted = part if wanted is None else wanted & part
+        names = None if columns is None else [name for name in SCORES.names if name in columns]
+        read = partial(self._score_rows, problems)
+        ids = self._manifests("run_id", []) if runs is None else list(runs)
+        if len(ids) < WORTH_WRITING:
+            found = [table for run in ids if (table := read(run)) is not None]
+            tables = [narrowed(table, names, wanted) for table in found]
+        else:
+            tables = indexed(self.place, "scores", read, ids, names, wanted)
+        empty = narrowed(SCORES.empty_table(), names, None)
+        return pa.concat_tables([empty, *tables]).to_pandas()
+
+    def _score_rows(self, problems: dict[str, str] | None, run_id: str) -> pa.Table | None:
+        try:
+            table = self._read(f"{self.path_of(run_id)}/{SCORES_NAME}", SCORES)
+        except DataError as error:
+            if problems is None:
+                raise
+            problems[run_id] = str(error)
+            return None
+        names = pa.array([run_id] * len(table), pa.string())
+        return table.set_column(0, SCORES.field("run_id"), names)
+
+    def samples(
+        self,
+        run_id: str,
+        task: str,
+        columns: Sequence[str] | None = None,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> pd.DataFrame:
+        """Samples of one task of a run; only the named columns are read.
+
+        Args:
+            run_id: The run.
+            task: One of its tasks.
+            columns: Columns of `SAMPLES`; all by default.
+            first: Smallest `doc_id`; parts of the file that lie outside the range are not read.
+            last: Largest `doc_id`.
+        """
         path = self.samples_path(run_id, task)
-        return self._read(path, SAMPLES, columns).to_pandas(maps_as_pydicts="strict")
+        low = -(2**63) if first is None else first
+        high = 2**63 - 1 if last is None else last
+        table = self._read(path, SAMPLES, columns, (low, high))
+        return table.to_pandas(maps_as_pydicts="strict")
 
     def score_rows(self, run_id: str) -> list[dict[str, Any]]:
         """Scores of a run as plain values, None where undefined."""
@@ -252,37 +343,56 @@ class Store:
         """Timings of a run, one row a phase or timed request."""
         return self._read(f"{self.path_of(run_id)}/timings.parquet", TIMINGS).to_pandas()
 
-    def _write_table(self, path: str, table: pa.Table) -> None:
+    def _write_table(self, path: str, table: pa.Table, group: int | None = None) -> None:
         with self._fs.open(path, "wb") as file:
-            pq.write_table(table, file, compression="zstd")
+            pq.write_table(table, file, compression="zstd", row_group_size=group)
 
-    def _read(self, path: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    def _read(
+        self,
+        path: str,
+        schema: pa.Schema,
+        columns: Sequence[str] | None = None,
+        documents: tuple[int, int] | None = None,
+    ) -> pa.Table:
         wanted = [name for name in schema.names if columns is None or name in columns]
         try:
             with self._fs.open(path, "rb") as file:
                 present = pq.ParquetFile(file)
-                known = [name for name in wanted if name in present.schema_arrow.names]
-                table = present.read(columns=known)
-        except (OSError, pa.ArrowException) as error:
+                table = _read_columns(present, wanted, documents)
+            return conform(table, pa.schema([schema.field(name) for name in wanted]))
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise DataError(f"{path} cannot be read as Parquet: {error}") from error
-        return conform(table, pa.schema([schema.field(name) for name in wanted], schema.metadata))
 
 
-def load_scores(store: str | Path) -> pd.DataFrame:
-    """Scores of every complete run in a store; columns as `evalkit.results.schema.SCORES`."""
-    return Store(store).scores()
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Thousands of manifests are made and none is garbage; looking for some is most of the work."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
-def load_samples(store: str | Path, run: str, task: str) -> pd.DataFrame:
-    """Samples of one task of a run; columns as `evalkit.results.schema.SAMPLES`."""
-    opened = Store(store)
-    return opened.samples(opened.resolve(run).run_id, task)
-
-
-def load_timings(store: str | Path, run: str) -> pd.DataFrame:
-    """Timings of a run; columns as `evalkit.results.schema.TIMINGS`."""
-    opened = Store(store)
-    return opened.timings(opened.resolve(run).run_id)
+def _read_columns(
+    file: pq.ParquetFile, wanted: Sequence[str], documents: tuple[int, int] | None
+) -> pa.Table:
+    """The columns that are there; of the documents in the range, both ends included."""
+    known = [name for name in wanted if name in file.schema_arrow.names]
+    if documents is None or "doc_id" not in file.schema_arrow.names:
+        return file.read(columns=known)
+    low, high = documents
+    place = file.schema_arrow.names.index("doc_id")
+    groups = []
+    for number in range(file.num_row_groups):
+        found = file.metadata.row_group(number).column(place).statistics
+        if found is None or not found.has_min_max or (found.max >= low and found.min <= high):
+            groups.append(number)
+    table = file.read_row_groups(groups, columns=[*known, *({"doc_id"} - set(known))])
+    inside = (pc.field("doc_id") >= low) & (pc.field("doc_id") <= high)
+    return table.filter(inside).select(known)
 
 
 def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
