@@ -21,6 +21,7 @@ Array = np.ndarray
 SIZES = (30, 100, 1_000)
 BANDS = {"near 0": (0.01, 0.1), "middle": (0.2, 0.8), "near 1": (0.9, 0.99)}
 DRAWS = 999
+SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,7 @@ def paired_binary(band: tuple[float, float], n: int, clustered: bool, margin: fl
     def draw(random: Random, seed: int) -> Result:
         skill = random.uniform(*band)
         codes = clusters_of(random, n) if clustered else None
-        each = np.arange(n) if codes is None else codes
-        easy = shares(random, skill, each)
+        easy = shares(random, skill, _each(codes, n))
         # Both answer alike on most documents, as two checkpoints of a series do.
         same = random.random(n) < 0.6
         a = random.random(n) < easy
@@ -188,6 +188,63 @@ def paired_corpus(n: int, clustered: bool, margin: float = 0.0):
         return Result(found.ci_low <= margin <= found.ci_high, found.p)
 
     return draw
+
+
+def share_of_binary(n: int, clustered: bool):
+    """The candidate loses exactly the share of right answers that is allowed."""
+
+    def draw(random: Random, seed: int) -> Result:
+        codes = clusters_of(random, n) if clustered else None
+        easy = shares(random, random.uniform(*BANDS["middle"]), _each(codes, n))
+        same = random.random(n) < 0.6
+        a = random.random(n) < easy
+        b = np.where(same, a, random.random(n) < easy) & (random.random(n) > SHARE)
+        return _of_share(a.astype(float), b.astype(float), "mean", codes, -SHARE, seed)
+
+    return draw
+
+
+def share_of_mean(n: int, clustered: bool):
+    """Two runs that differ by little but the drop: what is uncertain is how much is allowed."""
+
+    def draw(random: Random, seed: int) -> Result:
+        codes = clusters_of(random, n) if clustered else None
+        a = random.beta(2, 3, n)
+        b = a - SHARE * 0.4 + random.normal(0, 0.02, n)
+        if codes is not None:
+            common = random.normal(0, 0.02, codes.max() + 1)[codes]
+            a, b = a + 10 * common, b + 11 * common
+        return _of_share(a, b, "mean", codes, -SHARE, seed)
+
+    return draw
+
+
+def share_of_corpus(n: int, clustered: bool):
+    """A perplexity that rose by exactly the share that is allowed."""
+
+    def draw(random: Random, seed: int) -> Result:
+        codes = clusters_of(random, n) if clustered else None
+        a, _ = perplexity_data(random, n, codes)
+        shift = random.normal(math.log1p(SHARE), 0.1, n)
+        b = np.column_stack([a[:, 0] - a[:, 1] * shift, a[:, 1]])
+        return _of_share(a, b, "weighted_perplexity", codes, SHARE, seed)
+
+    return draw
+
+
+def _each(codes: Array | None, n: int) -> Array:
+    return np.arange(n) if codes is None else codes
+
+
+def _of_share(
+    a: Array, b: Array, aggregation: str, codes: Array | None, share: float, seed: int
+) -> Result:
+    names = None if codes is None else codes.tolist()
+    value = estimate(a, aggregation, draws=2).value
+    found = compare_pairs(
+        a, b, aggregation, names, null=share * value, share=share, seed=seed, draws=DRAWS
+    )
+    return Result(p=found.p)
 
 
 def unpaired(band: tuple[float, float], n: int):
@@ -269,6 +326,12 @@ def scenarios() -> list[Scenario]:
                          paired_corpus(n, clustered)),
                 Scenario(f"{prefix}paired bootstrap, margin 0.1", "perplexity", n,
                          paired_corpus(n, clustered, 0.1)),
+                Scenario(f"{prefix}Tango or t, margin 10 %", "paired, middle", n,
+                         share_of_binary(n, clustered)),
+                Scenario(f"{prefix}paired t, margin 10 %", "graded", n,
+                         share_of_mean(n, clustered)),
+                Scenario(f"{prefix}paired bootstrap, margin 10 %", "perplexity", n,
+                         share_of_corpus(n, clustered)),
             ]  # fmt: skip
         rows += [
             Scenario("t", "graded, low", n, mean(n, "graded, low", False)),

@@ -27,8 +27,10 @@ def test_a_share_is_one_of_each_rounds_own_time() -> None:
 
 
 def test_a_baseline_that_was_never_timed_is_timed_now(
-    checkpoint: Path, task_folder: Path, tmp_path: Path
+    checkpoint: Path, task_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("evalkit.probes.latency.REPEATS", 1)
+    monkeypatch.setattr("evalkit.probes.latency.NEW_TOKENS", 3)
     store = str(tmp_path)
     run(str(checkpoint), "toy_choice", include_path=[task_folder], store=store, name="base",
         device="cpu", limit=5)  # fmt: skip
