@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check format clean calibrate
+.PHONY: demo test check format clean calibrate bench-store
 
 demo: $(INSTALLED)  ## Train two checkpoints, measure, compare and gate them
 	$(BIN)/evalkit demo
@@ -29,6 +29,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 calibrate: $(INSTALLED)  ## Count coverage and false alarms by simulation, into reports/; about half an hour
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.calibration
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.sequential
+
+bench-store: $(INSTALLED)  ## Make a large store and time its questions, into reports/store.md; three minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.store
 
 clean:  ## Remove what the commands above made, but no runs and no checkpoints
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -59,6 +59,11 @@ QUESTIONS = {
         "n = len(sample_rows(Store(f'{folder}/samples'), 'big', 'big', 'none', "
         "range(low, low + 50)))",
     ),
+    "value of every sample, for the dashboard's filters": (
+        "score = pandas.Series({'metric': 'acc', 'filter': 'none', 'aggregation': 'mean', "
+        "'higher_is_better': True})",
+        "n = len(sample_index(Store(f'{folder}/samples'), 'big', 'big', score))",
+    ),
 }
 LIMITS = {"leaderboard": 1.0, "one page of samples, by load_samples": 1.0}
 
@@ -152,7 +157,7 @@ def ask(folder: Path, name: str, rows: int) -> dict[str, float]:
         "import json, resource, shutil, statistics, sys, time\n"
         "import pandas, pyarrow.dataset\n"
         "from evalkit.results import Store, leaderboard, overview, load_scores, load_samples\n"
-        "from evalkit.results import sample_rows\n"
+        "from evalkit.results import sample_index, sample_rows\n"
         f"folder, ROWS, taken = {str(folder)!r}, {rows}, []\n"
         f"for _ in range({REPEATS}):\n"
         f"    {before or 'pass'}\n"
@@ -213,11 +218,7 @@ def _report(
 ) -> str:
     size = sum(file.stat().st_size for file in (folder / "samples").rglob("*.parquet"))
     index = sum(file.stat().st_size for file in (folder / "runs" / ".index").glob("*"))
-    cold = (
-        "files dropped from the page cache before"
-        if found["leaderboard"]["cold"]
-        else "page cache warm"
-    )
+    cold = "files not in the page cache" if found["leaderboard"]["cold"] else "page cache warm"
     lines = [
         "# How quick a large store is",
         "",

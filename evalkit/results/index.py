@@ -7,12 +7,13 @@ deleted, damaged, or written by two at once, and the answer is the same. It is w
 reader that had to read many runs that it lacks.
 """
 
+import gc
 import io
 import json
 import os
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,18 @@ class _Held:
         if len(valid) < len(self.stamps):
             table = table.filter(pc.is_in(table["run_id"], pa.array(sorted(valid), pa.string())))
         yield table
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Where thousands of records are made and none is garbage, looking for some is most of it."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def narrowed(table: pa.Table, columns: list[str] | None, wanted: pc.Expression | None) -> pa.Table:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.results.index import run_stamps
+from evalkit.results.index import run_stamps, uncollected
 from evalkit.results.manifest import Manifest
 from evalkit.results.primary import primary_metric
 from evalkit.results.store import Store
@@ -45,15 +45,20 @@ def fingerprint(store: Store) -> str:
 
 def overview(store: Store) -> Overview:
     """Read the manifests and scores of all complete runs; damaged ones become `problems`."""
+    with uncollected():
+        return _overview(store)
+
+
+def _overview(store: Store) -> Overview:
     listing = store.listing()
     damaged: dict[str, str] = {}
     scores = store.scores([run.run_id for run in listing.runs], problems=damaged)
     manifests = {run.run_id: run for run in reversed(listing.runs) if run.run_id not in damaged}
     # Newest first, each run's scores in their own order.
-    newness = scores["run_id"].map({run_id: i for i, run_id in enumerate(manifests)})
-    scores = scores.assign(newness=newness).dropna(subset="newness")
-    scores = scores.sort_values("newness", kind="stable", ignore_index=True)
-    figures = _with_figures(scores.drop(columns="newness"), manifests)
+    newness = pd.Index(list(manifests), dtype="str").get_indexer(pd.Index(scores["run_id"]))
+    order = np.argsort(newness, kind="stable")
+    scores = scores.take(order[newness[order] >= 0]).reset_index(drop=True)
+    figures = _with_figures(scores, manifests)
     return Overview(manifests, _runs(manifests), figures, [*listing.problems, *damaged.values()])
 
 
@@ -146,12 +151,16 @@ def _runs(manifests: dict[str, Manifest]) -> pd.DataFrame:
 def _with_figures(scores: pd.DataFrame, manifests: dict[str, Manifest]) -> pd.DataFrame:
     shots = scores["num_fewshot"].fillna(0).astype(int)
     scores = scores.assign(num_fewshot=shots, filter=scores["filter"].fillna("none"))
-    records = [
-        (run_id, task, record.config_hash, record.data_hash)
-        for run_id, manifest in manifests.items()
-        for task, record in manifest.tasks.items()
-    ]
-    hashes = pd.DataFrame(records, columns=["run_id", "task", *_HASHES], dtype="str")
+    records = [record for run in manifests.values() for record in run.tasks.values()]
+    hashes = pd.DataFrame(
+        {
+            "run_id": np.repeat(list(manifests), [len(run.tasks) for run in manifests.values()]),
+            "task": [task for run in manifests.values() for task in run.tasks],
+            "config_hash": [record.config_hash for record in records],
+            "data_hash": [record.data_hash for record in records],
+        },
+        dtype="str",
+    )
     scores = scores.merge(hashes, on=["run_id", "task"], how="left")
     scores[_HASHES] = scores[_HASHES].fillna("").astype("str")
     kinds = scores[["task", "metric", "filter"]].drop_duplicates()

@@ -48,7 +48,7 @@ def sample_index(store: Store, run_id: str, task: str, score: pd.Series) -> pd.D
     wanted = pc.field("filter") == pa.scalar(str(score["filter"]))
     found = _scan(store, run_id, task, columns, wanted)
     frame = found.select(names).to_pandas()
-    frame["value"] = _values(found["statistics"].to_pylist(), str(score["aggregation"]))
+    frame["value"] = _values(found["statistics"], str(score["aggregation"]))
     frame["right"] = _right(frame["value"], score["higher_is_better"])
     return frame.sort_values("doc_id", kind="stable").reset_index(drop=True)
 
@@ -160,13 +160,25 @@ def _dataset(store: Store, path: str) -> ds.Dataset:
     return ds.dataset(path, schema=SAMPLES, format="parquet", filesystem=store.filesystem)
 
 
-def _values(statistics: list[list[float] | None], aggregation: str) -> np.ndarray:
+def _values(statistics: pa.ChunkedArray, aggregation: str) -> np.ndarray:
     """The metric of each sample alone, from its statistics; NaN where it has none."""
     # A custom aggregation is no function of sums; its samples show their first number.
     how = AGGREGATIONS.get(aggregation, AGGREGATIONS["mean"])
     size = how.size if aggregation in AGGREGATIONS else 1
-    rows = [row[:size] if row and len(row) >= size else [np.nan] * size for row in statistics]
-    return how.sample_values(np.asarray(rows, dtype=float).reshape(-1, size))
+    return how.sample_values(
+        np.concatenate([np.empty((0, size)), *(_first(c, size) for c in statistics.chunks)])
+    )
+
+
+def _first(lists: Any, size: int) -> np.ndarray:
+    """The first numbers of each list of an Arrow array, shape (lists, size); NaN where a list is null or shorter."""
+    numbers = np.full((len(lists), size), np.nan)
+    long_enough = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False) >= size
+    starts = lists.offsets.to_numpy()[:-1][long_enough]
+    numbers[long_enough] = lists.values.to_numpy(zero_copy_only=False)[
+        starts[:, None] + np.arange(size)
+    ]
+    return numbers
 
 
 def _right(values: pd.Series, higher_is_better: bool | None) -> pd.Series:

@@ -1,8 +1,7 @@
 """The store: a folder or object-store prefix that holds runs, one folder each."""
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from evalkit.results.index import (
     Place,
     indexed,
     narrowed,
+    uncollected,
 )
 from evalkit.results.manifest import Manifest
 from evalkit.results.redact import without_secrets
@@ -192,7 +192,7 @@ class Store:
         """All complete runs, oldest first; folders without a manifest are passed over."""
         problems: list[str] = []
         texts = self._manifests("manifest", problems)
-        with _no_collection():
+        with uncollected():
             runs = [Manifest.model_validate_json(text) for text in texts]
         return Listing(sorted(runs, key=lambda run: (run.created, run.run_id)), problems)
 
@@ -362,18 +362,6 @@ class Store:
             return conform(table, pa.schema([schema.field(name) for name in wanted]))
         except (OSError, ValueError, pa.ArrowException) as error:
             raise DataError(f"{path} cannot be read as Parquet: {error}") from error
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Thousands of manifests are made and none is garbage; looking for some is most of the work."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _read_columns(
