@@ -28,6 +28,7 @@ from evalkit.gating.verdict import (
 )
 from evalkit.gating.waive import waive
 from evalkit.results import Manifest, Store
+from evalkit.results.comparison import stopped_early
 
 
 def gate(
@@ -92,7 +93,9 @@ def _judge(
     found = find_reference(store, rules, baseline)
     held = hold(store, manifest, rules, found, seed)
     checks: list[Check] = []
-    notes = list(held.notes)
+    # A verdict that was reached on the way does not take the number of samples as given.
+    silent = stopped_early(manifest) if settled is not None else ""
+    notes = [note for note in held.notes if note != silent]
     if not held.problem:
         checks, unjudged = _checks(store, manifest, rules, held, seed, settled)
         checks, remarks = waive(checks, rules.waivers, today or datetime.now(UTC).date())

@@ -21,6 +21,7 @@ from evalkit.gating.looks import Look, look
 from evalkit.gating.reference import Reference
 from evalkit.gating.selection import Directions, Question, default_rules, questions
 from evalkit.results import Manifest
+from evalkit.results.comparison import SEQUENTIAL
 from evalkit.results.difference import TIMED
 from evalkit.settings import RunSettings
 from evalkit.stats.sequential import Side
@@ -93,7 +94,7 @@ def measure_sequentially(
         }
     asked = sum(len(queue.asked) for queue in queues.values())
     total = sum(len(queue.planned.documents) for queue in queues.values())
-    tags = {**settings.tags, "sequential": f"{asked}/{total}"}
+    tags = {**settings.tags, SEQUENTIAL: f"{asked}/{total}"}
     final = _narrowed(plan, {task: queue.asked for task, queue in queues.items()}, tags)
     phases = {"load": loaded - started, "respond": time.perf_counter() - loaded}
     samples = {task: _by_filter(queue.samples) for task, queue in queues.items()}

@@ -15,6 +15,8 @@ from evalkit.results.pairing import MetricPairs, TaskPairs, pair_task
 from evalkit.results.store import Store
 from evalkit.stats import DRAWS, PairedEstimate, TestName, compare_pairs
 
+# The tag of a run that asked only as many documents as its verdict took: "asked/all".
+SEQUENTIAL = "sequential"
 # Enough permutations for the smallest p-value to survive correction over so many tests.
 _DRAWS_PER_TEST = 200
 
@@ -150,6 +152,7 @@ def compare(
     notes += _one_sided(a, b)
     if a.run_id == b.run_id:
         notes.append(f"{a.name} is compared with itself.")
+    notes += filter(None, map(stopped_early, (a, b)))
     figures, missing = _common_figures((home, a), (opened, b))
     figures = figures[figures["task"].isin(shared)]
     if not unpaired:
@@ -161,6 +164,17 @@ def compare(
         for _, row in figures.iterrows()
     }
     return Comparison(a, b, corrected(found), (*notes, *missing), opened, home, pairs, names, draws)
+
+
+def stopped_early(run: Manifest) -> str:
+    """A caution about a run that a sequential gate stopped; empty where it ran to its end."""
+    asked, _, total = run.tags.get(SEQUENTIAL, "").partition("/")
+    if asked == total:
+        return ""
+    return (
+        f"{run.name} was stopped by a sequential gate after {asked} of {total} documents, when "
+        "these looked decisive: tests that take the number of samples as given are too sure of it."
+    )
 
 
 def _obstacle(task: str, why: str, a: Manifest, b: Manifest) -> str:

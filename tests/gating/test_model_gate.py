@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.gating import GateConfig, Verdict, gate_model
+from evalkit.gating import GateConfig, Verdict, gate, gate_model
 from evalkit.results import Store
 from evalkit.runner import run
 from tests.checkpoints import make_checkpoint
@@ -58,6 +58,9 @@ def test_rounds_stop_when_every_rule_is_decided(store: Store, tmp_path: Path, ta
     verdicts = {check.limit: check.verdict for check in result.checks}
     assert verdicts == {"min 0.98": Verdict.REGRESSED, "max_drop 0.9": Verdict.PASS}
     assert result.run.tasks["many"].documents < 60
+    assert not any("too sure" in note for note in result.notes)
+    again = gate(result.run.run_id, config, baseline="base", store=store.url)
+    assert any("was stopped by a sequential gate" in note for note in again.notes)
     assert result.exit_code == 1
     assert "documents were asked" in " ".join(result.notes)
     assert all("betting" in check.reason for check in result.checks)
