@@ -1,6 +1,7 @@
 """The settings of a run: one typed model, from which the CLI takes its help."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -22,8 +23,8 @@ class RunSettings(BaseModel):
     limit: int | None = Field(
         None, gt=0, le=2**31, description="Only the first N documents of each task."
     )
-    batch_size: int | None = Field(
-        None, gt=0, description="Most requests in one forward pass; 'auto' lets the engine choose."
+    batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] | None = Field(
+        None, description="Most requests in one forward pass; 'auto' measures what is quickest."
     )
     device: str = Field("auto", description="cpu, cuda, cuda:1, mps, or auto.")
     dtype: str = Field("float32", description="float32, bfloat16, float16, or auto.")
@@ -56,11 +57,6 @@ class RunSettings(BaseModel):
     @classmethod
     def _listed(cls, value: object) -> object:
         return [value] if isinstance(value, str | Path) else value
-
-    @field_validator("batch_size", mode="before")
-    @classmethod
-    def _auto(cls, value: object) -> object:
-        return None if value == "auto" else value
 
     @classmethod
     def checked(cls, **values: object) -> "RunSettings":

@@ -28,7 +28,7 @@ def run(
     more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     num_fewshot: Annotated[int | None, typer.Option(help=describe("num_fewshot"))] = None,
     limit: Annotated[int | None, typer.Option(help=describe("limit"))] = None,
-    batch_size: Annotated[str, typer.Option(help=describe("batch_size"))] = "auto",
+    batch_size: Annotated[str | None, typer.Option(help=describe("batch_size"))] = None,
     device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
     dtype: Annotated[str, typer.Option(help=describe("dtype"))] = "float32",
     seed: Annotated[int, typer.Option(help=describe("seed"))] = 0,

@@ -50,7 +50,8 @@ def pack_linears(model: nn.Module) -> bool:
         for name, child in parent.named_children()
         if type(child) in (nn.Linear, Conv1D) and child.weight.dtype is torch.float32
     ]
-    if not places or not _pays(getattr(*places[0])):
+    # The last is a layer of the last block; the output layer's product would be the largest of all.
+    if not places or not _pays(getattr(*places[-1])):
         return False
     for parent, name in places:
         layer = getattr(parent, name)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from evalkit.engine import plain
 from evalkit.engine.attention import attending
+from evalkit.engine.budget import Budget, is_out_of_memory
 from evalkit.engine.forest import plan_passes
 from evalkit.engine.forward import ForestAttention, ForestRunner, KeyValues
 from evalkit.engine.loading import LoadedModel
@@ -20,9 +21,7 @@ from evalkit.engine.tokenization import Span
 from evalkit.errors import UsageError
 from evalkit.types import Decoding, Response
 
-ROWS = 64
 CACHE_BYTES = 2**29
-PREFILL_TOKENS = 1024
 
 
 @dataclass(slots=True)
@@ -50,13 +49,14 @@ class Generator:
     Args:
         loaded: The model.
         planned: Whether its attention goes by plans; if not, texts are made one by one.
-        rows: Most texts generated side by side; None for as many as the cache holds.
+        budget: Its rows are the most texts side by side, its tokens the most prompt tokens in a
+            pass; `budget` afterwards is what it was halved to.
     """
 
-    def __init__(self, loaded: LoadedModel, planned: bool, rows: int | None = None) -> None:
+    def __init__(self, loaded: LoadedModel, planned: bool, budget: Budget) -> None:
         self._loaded = loaded
         self._planned = planned
-        self._most_rows = rows or ROWS
+        self.budget = budget
         self._bytes_per_token = _bytes_per_token(loaded) if planned else 0
 
     def generate(
@@ -70,13 +70,24 @@ class Generator:
 
         Raises:
             UsageError: A request asks for more new tokens than the model's context holds.
+            EvaluationError: Memory does not suffice for one text alone.
         """
         rows = [
             self._row(i, prompt, decoding)
             for i, (prompt, decoding) in enumerate(zip(prompts, decodings, strict=True))
         ]
-        for done in self._make(sorted(rows, key=lambda row: row.prompt), None):
-            yield [(row.index, self._response(row), row.is_finite) for row in done]
+        waiting = sorted(rows, key=lambda row: row.prompt)
+        while waiting:
+            try:
+                for done in self._make(waiting, None):
+                    finished = {row.index for row in done}
+                    waiting = [row for row in waiting if row.index not in finished]
+                    yield [(row.index, self._response(row), row.is_finite) for row in done]
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.budget = self.budget.halved()
+                waiting = [self._row(r.index, prompts[r.index], r.decoding) for r in waiting]
 
     def time(self, prompt: list[int], decoding: Decoding) -> tuple[Response, bool]:
         """Generate one text of exactly `max_new_tokens` alone and time it.
@@ -120,7 +131,7 @@ class Generator:
             per_token = self._bytes_per_token
             capacity = max(len(row.prompt) + row.decoding.max_new_tokens for row in rows)
             held = max(1, CACHE_BYTES // (capacity * per_token))
-            slots = min(self._most_rows, held, len(rows))
+            slots = min(self.budget.rows, held, len(rows))
             yield from _Decoder(self._loaded, self, rows, slots, capacity, clock).run()
             return
         for row in rows:
@@ -136,8 +147,10 @@ class Generator:
 
     def choose(self, logits: Tensor, rows: Sequence[Row]) -> list[int]:
         """Append each row's next token; logits have shape (rows, vocabulary)."""
-        broken = (logits.isnan() | logits.isposinf()).any(-1).tolist()
-        chosen: list[int] = logits.argmax(-1).tolist()
+        # The largest is NaN or infinite where any of them is.
+        largest, places = logits.max(-1)
+        broken = (~largest.isfinite()).tolist()
+        chosen: list[int] = places.tolist()
         for i, row in enumerate(rows):
             row.is_finite = row.is_finite and not broken[i]
             if row.random is not None and not broken[i]:
@@ -190,6 +203,7 @@ class _Decoder:
         self._active: list[Row] = []
         self._clock = clock
         self._slots = slots
+        self._prefill = generator.budget.tokens
         lengths = torch.zeros(self._slots, dtype=torch.long, device=self._device)
         self._cache = RowCache(self._slots, capacity, lengths)
 
@@ -210,7 +224,7 @@ class _Decoder:
         rows = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
         spans = [Span((*row.prompt, 0), 1) for row in rows]
         done = []
-        for step in plan_passes(spans, PREFILL_TOKENS, PREFILL_TOKENS):
+        for step in plan_passes(spans, self._prefill, self._prefill):
             logits, plan = self._runner.run(step, remember=True)
             for place, line, owner in zip(step.places, step.rows, step.owners, strict=True):
                 row = rows[owner]

@@ -3,7 +3,7 @@
 After `import evalkit.engine`, `lm_eval.simple_evaluate(model="evalkit", model_args=...)` runs it.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
@@ -44,7 +44,7 @@ class EvalkitLM(LM):  # type: ignore[misc]
             open_checkpoint(pretrained),
             device=device or "auto",
             dtype=dtype,
-            batch_size=int(batch_size) if batch_size not in (None, "auto") else None,
+            batch_size=_batch_size(batch_size),
         )
         self._seed = int(seed)
 
@@ -82,3 +82,10 @@ class EvalkitLM(LM):  # type: ignore[misc]
                     instances[index].request_type, instances[index].args, answers[index]
                 )
         return answers
+
+
+def _batch_size(value: int | str | None) -> int | Literal["auto"] | None:
+    """lm-eval hands over text or a number."""
+    if value == "auto":
+        return "auto"
+    return None if value is None else int(value)

@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+import torch
+
+from evalkit.engine.budget import Budget
 from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.cpu import pack_linears
 from evalkit.engine.generation import Generator
 from evalkit.engine.loading import load_model, load_tokenizer
 from evalkit.engine.scoring import Scorer
 from evalkit.engine.tokenization import Encoder, Span
+from evalkit.engine.tuning import tuned
 from evalkit.types import Decoding, Request, RequestKind, Response
 
 
@@ -40,7 +44,8 @@ class LocalEngine:
         checkpoint: The checked folder.
         device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`.
         dtype: `float32`, `bfloat16`, `float16`, or `auto` for the checkpoint's own.
-        batch_size: Most requests in one forward pass; None lets the engine choose.
+        batch_size: Most requests in one forward pass; None for the usual budget, `auto` for what a
+            short measurement finds quickest here, threads included.
 
     Raises:
         DataError: The tokenizer or the weights cannot be loaded or do not fit each other.
@@ -53,19 +58,25 @@ class LocalEngine:
         *,
         device: str = "auto",
         dtype: str = "float32",
-        batch_size: int | None = None,
+        batch_size: int | Literal["auto"] | None = None,
     ) -> None:
         started = time.perf_counter()
         tokenizer = load_tokenizer(checkpoint)
         self.loaded = load_model(checkpoint, tokenizer, device, dtype)
         self._encoder = Encoder(tokenizer, self.loaded.prefix_token, self.loaded.max_length)
-        self._scorer = Scorer(self.loaded, batch_size)
+        budget = Budget.for_model(
+            self.loaded.model, batch_size if isinstance(batch_size, int) else None
+        )
+        self._scorer = Scorer(self.loaded, budget)
         self.packed_weights = (
             self._scorer.packed
             and self.loaded.device.type == "cpu"
             and pack_linears(self.loaded.model)
         )
-        self._generator = Generator(self.loaded, self._scorer.packed, batch_size)
+        if batch_size == "auto" and self._scorer.packed:
+            budget = self._scorer.budget = tuned(self.loaded, budget)
+        self._generator = Generator(self.loaded, self._scorer.packed, budget)
+        self._wanted = budget
         self.load_s = time.perf_counter() - started
         self._remarks = _ignored_settings(self.loaded.model.generation_config)
         if not self._scorer.packed:
@@ -77,13 +88,31 @@ class LocalEngine:
     @property
     def warnings(self) -> list[str]:
         """What a reader of the figures has to know, as far as the engine has got."""
-        if not self._encoder.cut:
-            return self._remarks
-        cut = (
-            f"{self._encoder.cut} requests are longer than the model's context of "
-            f"{self.loaded.max_length} tokens; their beginnings were cut."
-        )
-        return [*self._remarks, cut]
+        remarks = list(self._remarks)
+        if self._encoder.cut:
+            remarks.append(
+                f"{self._encoder.cut} requests are longer than the model's context of "
+                f"{self.loaded.max_length} tokens; their beginnings were cut."
+            )
+        scored, made = self._scorer.budget, self._generator.budget
+        if (scored.tokens, made.rows) != (self._wanted.tokens, self._wanted.rows):
+            remarks.append(
+                f"Memory ran out; passes were made smaller, to {scored.tokens} tokens and "
+                f"{made.rows} texts side by side."
+            )
+        return remarks
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the engine chose, for the manifest; none of it changes a figure beyond rounding."""
+        scored, made = self._scorer.budget, self._generator.budget
+        return {
+            "forest": self.is_forest,
+            "packed_weights": self.packed_weights,
+            "threads": torch.get_num_threads(),
+            "token_budget": scored.tokens,
+            "rows": made.rows,
+        }
 
     @property
     def is_forest(self) -> bool:

@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evalkit.engine.attention import use_plans
+from evalkit.engine.budget import TOKENS, Budget, is_out_of_memory
 from evalkit.engine.forest import Pass, needed_passes, plan_passes
 from evalkit.engine.forward import ForestRunner
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.plain import score_batch
 from evalkit.engine.tokenization import Span
 
-TOKEN_BUDGET = 1024
-# Logits are the largest thing in memory; a pass computes no more of them than fit in this.
-LOGIT_BYTES = 2**26
-CHUNK = 128
+# Rows of logits that stay in the cache while they are summed.
+CHUNK = 8
 # Of a log-likelihood, in the self-check.
 RELATIVE_TOLERANCE = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 3e-2}
 
@@ -36,15 +35,13 @@ class Scorer:
 
     Args:
         loaded: The model.
-        most_spans: Most spans in one forward pass; None for as many as the budgets hold.
+        budget: The most a pass holds; `budget` afterwards is what it was halved to.
     """
 
-    def __init__(self, loaded: LoadedModel, most_spans: int | None = None) -> None:
+    def __init__(self, loaded: LoadedModel, budget: Budget) -> None:
         self._loaded = loaded
-        self._most_spans = most_spans
+        self.budget = budget
         self._runner = ForestRunner(loaded)
-        vocabulary = loaded.model.config.get_text_config().vocab_size
-        self._predictions = max(64, LOGIT_BYTES // (4 * vocabulary))
         self._alone = _positions_depend_on_length(loaded.model.config.get_text_config())
         self.packed = not self._alone and self._forest_is_right()
 
@@ -57,12 +54,24 @@ class Scorer:
             spans: In any order.
             known: Indices of spans whose scores are not wanted; they take part in the planning, so
                 that the others' scores are the same to the last bit as if all were asked.
+
+        Raises:
+            EvaluationError: Memory does not suffice for the smallest pass.
         """
         skipped = np.zeros(len(spans), dtype=bool)
         skipped[list(known)] = True
         way = self._score_forest if self.packed else self._score_plainly
-        for batch in way(spans, skipped):
-            yield [(i, score) for i, score in batch if not skipped[i]]
+        while not skipped.all():
+            try:
+                for batch in way(spans, skipped.copy()):
+                    new = [(i, score) for i, score in batch if not skipped[i]]
+                    skipped[[i for i, _ in new]] = True
+                    yield new
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.budget = self.budget.halved()
+                self._runner.forget()
 
     def _score_forest(
         self, spans: Sequence[Span], skipped: NDArray[np.bool_]
@@ -70,7 +79,8 @@ class Scorer:
         totals = np.zeros(len(spans))
         greedy = np.ones(len(spans), dtype=bool)
         missing = np.array([span.scored for span in spans])
-        passes = plan_passes(spans, TOKEN_BUDGET, self._predictions, self._most_spans)
+        budget = self.budget
+        passes = plan_passes(spans, budget.tokens, budget.predictions, budget.spans)
         for step in needed_passes(passes, skipped):
             logits, _ = self._runner.run(step)
             if not len(step.places):
@@ -91,7 +101,7 @@ class Scorer:
     ) -> Iterator[list[tuple[int, SpanScore]]]:
         order = sorted(range(len(spans)), key=lambda i: -len(spans[i].tokens))
         longest = len(spans[order[0]].tokens) if order else 1
-        step = 1 if self._alone else self._most_spans or max(1, TOKEN_BUDGET // longest)
+        step = 1 if self._alone else self.budget.spans or max(1, self.budget.tokens // longest)
         for start in range(0, len(order), step):
             batch = order[start : start + step]
             if skipped[batch].all():
@@ -147,14 +157,16 @@ def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[np.ndar
         rows: Which row predicts each target, shape (n,).
         targets: Token ids, shape (n,).
     """
-    values, right = [], []
-    for start in range(0, len(rows), CHUNK):
-        part = logits[torch.from_numpy(rows[start : start + CHUNK]).to(logits.device)].float()
-        wanted = torch.from_numpy(targets[start : start + CHUNK]).to(logits.device)
-        picked = part.gather(-1, wanted[:, None])[:, 0]
-        values.append((picked - part.logsumexp(-1)).double().cpu().numpy())
-        right.append((part.argmax(-1) == wanted).cpu().numpy())
-    return np.concatenate(values), np.concatenate(right)
+    row, target = (torch.from_numpy(part).to(logits.device) for part in (rows, targets))
+    picked = logits[row, target].float()
+    parts = torch.split(logits, CHUNK)
+    totals = torch.cat([part.float().logsumexp(-1) for part in parts])
+    # A comparison with the largest is many times quicker than asking for its place.
+    right = picked == torch.cat([part.amax(-1) for part in parts]).float()[row]
+    hits = right.nonzero()[:, 0]
+    # Of equal logits the first counts, as everywhere else.
+    right[hits] = logits[row[hits]].argmax(-1) == target[hits]
+    return (picked - totals[row]).double().cpu().numpy(), right.cpu().numpy()
 
 
 def _sums(runner: ForestRunner, passes: Iterator[Pass], count: int) -> list[float]:
@@ -169,7 +181,7 @@ def _sums(runner: ForestRunner, passes: Iterator[Pass], count: int) -> list[floa
 def _check_plans(spans: Sequence[Span]) -> list[Iterator[Pass]]:
     """All spans in one pass; and so few tokens a pass that their common prefix becomes a trunk."""
     length = len(spans[0].tokens)
-    return [plan_passes(spans, budget, TOKEN_BUDGET) for budget in (TOKEN_BUDGET, length * 3 // 4)]
+    return [plan_passes(spans, tokens, TOKENS) for tokens in (TOKENS, length * 3 // 4)]
 
 
 def _check_spans(loaded: LoadedModel) -> list[Span]:

@@ -78,7 +78,7 @@ def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: LocalEn
         suites=plan.suites,
         settings=redacted(plan.settings.model_dump(mode="json")),
         environment=environment(engine.loaded.device)
-        | {"engine": {"forest": engine.is_forest, "packed_weights": engine.packed_weights}},
+        | {"engine": engine.settings},
         answered_by=origin.answered_by,
         resumed=origin.resumed,
         reused=origin.reused,

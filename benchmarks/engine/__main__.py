@@ -1,0 +1,67 @@
+"""evalkit's engine against lm-eval's HFLM: `make bench`.
+
+Same requests, same threads, same precision, in turn, on a random GPT-2-small and on a checkpoint
+of the mirror. Writes reports/engine.md and reports/engine.parquet; exits with 1 where an answer
+differs or a floor is missed.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.engine import compare as comparing
+from benchmarks.engine.models import STORIES, random_gpt2_small
+from benchmarks.engine.report import print_row, write_report
+from benchmarks.engine.worker import Side
+from benchmarks.engine.workloads import NAMES, Source, make_workload
+
+REPORTS = Path(__file__).parents[2] / "reports"
+
+
+def main() -> None:
+    """Parse, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.engine")
+    parser.add_argument("--mirror", type=Path, default=os.environ.get("EVALKIT_MIRROR"))
+    parser.add_argument("--models", nargs="+", default=["gpt2-small", "stories15M"])
+    parser.add_argument("--workloads", nargs="+", default=list(NAMES), choices=NAMES)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--output", type=Path, default=REPORTS)
+    chosen = parser.parse_args()
+    if not chosen.mirror or not Path(chosen.mirror).is_dir():
+        sys.exit("The benchmark reads its data from a mirror: pass --mirror or set EVALKIT_MIRROR.")
+    with tempfile.TemporaryDirectory() as folder:
+        rows, peak = measure(chosen, Path(folder))
+    write_report(rows, peak, chosen)
+    missed = [r for r in rows if r.cpu_ratio < r.floor or r.flipped]
+    sys.exit(1 if missed else 0)
+
+
+def measure(
+    chosen: argparse.Namespace, folder: Path
+) -> tuple[list[comparing.Row], tuple[float, float]]:
+    """Every workload on every model, and the machine's peak in GFLOP per CPU and wall second."""
+    stories = Path(chosen.mirror) / STORIES
+    models = {"gpt2-small": random_gpt2_small(folder, stories), "stories15M": stories}
+    plain = Side("evalkit", "", chosen.threads, chosen.device, chosen.dtype)
+    with comparing.child(plain) as probe:
+        peak = probe.call("matmul_peak")
+    print(f"matrix products: {peak[0]:.0f} GFLOP per CPU s, {peak[1]:.0f} per s", flush=True)
+    rows = []
+    for name in chosen.models:
+        side = dataclasses.replace(plain, model=str(models[name]))
+        for workload_name in chosen.workloads:
+            workload = make_workload(workload_name, Source(models[name], Path(chosen.mirror)))
+            row = comparing.compare(workload, side, peak[0], chosen.repeats, name)
+            rows.append(row)
+            print_row(row)
+    return rows, peak
+
+
+if __name__ == "__main__":
+    main()

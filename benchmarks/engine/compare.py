@@ -1,0 +1,156 @@
+"""One workload on one model: both engines in turn, each in a process of its own."""
+
+import multiprocessing
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from lm_eval.api.instance import Instance
+
+from benchmarks.engine.worker import Side, Timing, Work, serve
+from benchmarks.engine.workloads import Workload
+
+BATCH_SIZES = (1, 8, 16)
+# HFLM's best batch size is looked for on the first documents only.
+TRIED_SHARE = 1 / 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """The report's line: evalkit against HFLM on one workload of one model."""
+
+    model: str
+    workload: str
+    requests: int
+    hflm_batch_size: int
+    cpu_ratio: float
+    wall_ratio: float
+    floor: float
+    evalkit_cpu_s: float
+    hflm_cpu_s: float
+    largest_difference: float | None
+    flipped: int
+    compared: int
+    tokens_requested: int
+    tokens_computed: int
+    hflm_tokens_computed: int
+    gflop_per_cpu_s: float
+    share_of_peak: float
+    evalkit_peak_bytes: int
+    hflm_peak_bytes: int
+    evalkit_working_bytes: int
+    hflm_working_bytes: int
+
+
+class Child:
+    """A worker process and the calls to it."""
+
+    def __init__(self, side: Side) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs, side), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._connection.recv()
+
+    def call(self, name: str, *arguments: object) -> Any:
+        """What a method of the worker returns."""
+        self._connection.send((name, *arguments))
+        return self._connection.recv()
+
+    def close(self) -> None:
+        """End the process."""
+        self._connection.send(None)
+        self._process.join()
+
+
+@contextmanager
+def child(side: Side) -> Iterator[Child]:
+    made = Child(side)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def compare(
+    workload: Workload, ours: Side, peak_per_cpu_s: float, repeats: int, model_name: str
+) -> Row:
+    """Run both engines in turn `repeats` times, HFLM at its best batch size."""
+    theirs = best_batch_size(workload, replace(ours, engine="hf"))
+    with child(ours) as evalkit, child(theirs) as hflm:
+        pairs = []
+        for turn in range(repeats):
+            order = [evalkit, hflm] if turn % 2 == 0 else [hflm, evalkit]
+            timed = {one: one.call("time", workload.method, workload.instances) for one in order}
+            pairs.append((timed[evalkit], timed[hflm]))
+        memory = evalkit.call("memory"), hflm.call("memory")
+        work: Work = evalkit.call("count", workload.method, workload.instances)
+        their_work: Work = hflm.call("count", workload.method, workload.instances)
+        requested = evalkit.call("requested_tokens", workload.method, workload.instances)
+    cpu_s = statistics.median(mine.cpu_s for mine, _ in pairs)
+    rate = work.linear_flop * 1e-9 / cpu_s
+    differences = difference(workload.instances, pairs[0][0].answers, pairs[0][1].answers)
+    return Row(
+        model=model_name,
+        workload=workload.name,
+        requests=len(workload.instances),
+        hflm_batch_size=theirs.batch_size or 1,
+        cpu_ratio=_ratio(pairs, "cpu_s"),
+        wall_ratio=_ratio(pairs, "wall_s"),
+        floor=workload.floor,
+        evalkit_cpu_s=cpu_s,
+        hflm_cpu_s=statistics.median(other.cpu_s for _, other in pairs),
+        largest_difference=differences[0],
+        flipped=differences[1],
+        compared=differences[2],
+        tokens_requested=requested,
+        tokens_computed=work.tokens,
+        hflm_tokens_computed=their_work.tokens,
+        gflop_per_cpu_s=rate,
+        share_of_peak=rate / peak_per_cpu_s,
+        evalkit_peak_bytes=memory[0][0],
+        hflm_peak_bytes=memory[1][0],
+        evalkit_working_bytes=memory[0][1],
+        hflm_working_bytes=memory[1][1],
+    )
+
+
+def best_batch_size(workload: Workload, side: Side) -> Side:
+    """HFLM with the batch size that takes the fewest CPU seconds on the first documents."""
+    seconds = {}
+    with child(side) as hflm:
+        for size in BATCH_SIZES:
+            hflm.call("use_batch_size", size)
+            timing: Timing = hflm.call("time", workload.method, workload.part(TRIED_SHARE))
+            seconds[size] = timing.cpu_s
+    return replace(side, batch_size=min(seconds, key=lambda size: seconds[size]))
+
+
+def difference(
+    instances: list[Instance], ours: list[Any], theirs: list[Any]
+) -> tuple[float | None, int, int]:
+    """Largest log-likelihood difference; documents whose answer flipped; documents compared.
+
+    A document's answer is its likeliest choice; that of a generation is its text.
+    """
+    if isinstance(ours[0], str):
+        return None, sum(a != b for a, b in zip(ours, theirs, strict=True)), len(ours)
+    mine, other = (np.array([_value(a) for a in answers]) for answers in (ours, theirs))
+    documents: dict[int, list[int]] = defaultdict(list)
+    for place, instance in enumerate(instances):
+        documents[int(instance.doc_id)].append(place)
+    flipped = sum(mine[p].argmax() != other[p].argmax() for p in documents.values())
+    return float(np.abs(mine - other).max()), int(flipped), len(documents)
+
+
+def _value(answer: Any) -> float:
+    return float(answer[0] if isinstance(answer, tuple | list) else answer)
+
+
+def _ratio(pairs: list[tuple[Timing, Timing]], name: str) -> float:
+    return statistics.median(getattr(b, name) / getattr(a, name) for a, b in pairs)

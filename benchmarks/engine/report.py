@@ -1,0 +1,87 @@
+"""The benchmark's report: a table to read and a Parquet file to compute with."""
+
+import argparse
+import dataclasses
+import platform
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from benchmarks.engine.compare import Row
+
+GIGA = 1e9
+
+
+def write_report(rows: list[Row], peak: tuple[float, float], chosen: argparse.Namespace) -> None:
+    """Write engine.md and engine.parquet."""
+    output: Path = chosen.output
+    output.mkdir(parents=True, exist_ok=True)
+    name = "engine" if chosen.device == "cpu" else f"engine-{chosen.device}-{chosen.dtype}"
+    frame = pd.DataFrame([dataclasses.asdict(row) for row in rows])
+    frame["peak_gflop_per_cpu_s"] = peak[0]
+    frame.to_parquet(output / f"{name}.parquet")
+    (output / f"{name}.md").write_text(_text(rows, peak, chosen), encoding="utf-8")
+
+
+def print_row(row: Row) -> None:
+    print(" | ".join(f"{k} {v}" for k, v in zip(_HEADER, _cells(row), strict=True)), flush=True)
+
+
+_HEADER = [
+    "model",
+    "workload",
+    "CPU ratio",
+    "floor",
+    "wall ratio",
+    "CPU s",
+    "HFLM CPU s (batch)",
+    "largest difference",
+    "flipped",
+    "tokens computed / requested",
+    "HFLM computed",
+    "GFLOP/CPU s (share of peak)",
+    "peak GB (working)",
+    "HFLM peak GB (working)",
+]
+
+
+def _cells(row: Row) -> list[str]:
+    gap = "" if row.largest_difference is None else f"{row.largest_difference:.1e}"
+    return [
+        row.model,
+        row.workload,
+        f"{row.cpu_ratio:.1f}",
+        f"{row.floor:g}",
+        f"{row.wall_ratio:.1f}",
+        f"{row.evalkit_cpu_s:.2f}",
+        f"{row.hflm_cpu_s:.1f} ({row.hflm_batch_size})",
+        gap,
+        f"{row.flipped} of {row.compared}",
+        f"{row.tokens_computed:,} / {row.tokens_requested:,}",
+        f"{row.hflm_tokens_computed:,}",
+        f"{row.gflop_per_cpu_s:.0f} ({row.share_of_peak:.0%})",
+        f"{row.evalkit_peak_bytes / GIGA:.2f} ({row.evalkit_working_bytes / GIGA:.2f})",
+        f"{row.hflm_peak_bytes / GIGA:.2f} ({row.hflm_working_bytes / GIGA:.2f})",
+    ]
+
+
+def _text(rows: list[Row], peak: tuple[float, float], chosen: argparse.Namespace) -> str:
+    table = tabulate([_cells(row) for row in rows], _HEADER, "github", disable_numparse=True)
+    return f"""# The engine against lm-eval's HFLM
+
+`make bench` (`python -m benchmarks.engine --mirror MIRROR`), {chosen.dtype} on {chosen.device}
+with {chosen.threads} threads ({platform.machine()}), median of {chosen.repeats} passes in turn,
+each engine in a process of its own; HFLM at the best of batch 1, 8 and 16.
+
+The machine's matrix products reach {peak[0]:.0f} GFLOP per CPU second and {peak[1]:.0f} per second;
+the share of that peak counts the model's linear layers only, attention not at all.
+
+{table}
+
+A ratio is HFLM's seconds over evalkit's; the floor is for CPU seconds. *Tokens requested* are those
+of all requests, each for itself; *computed* are the positions that went through the model. A
+flipped answer is a document whose likeliest choice, or whose generated text, is another. The
+*Working* memory is
+what a pass needs beyond the libraries and the loaded model. The contexts of stories15M end at 256 tokens, so that no 5-shot preamble fits.
+"""

@@ -1,0 +1,69 @@
+"""How much goes into one forward pass, and what happens when it is too much."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from evalkit.errors import EvaluationError
+
+TOKENS = 1024
+ROWS = 64
+# Logits are the largest thing in memory; a pass computes no more of them than fit in this.
+LOGIT_BYTES = 2**26
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most a forward pass holds.
+
+    Attributes:
+        tokens: Positions in a scoring pass.
+        predictions: Positions with logits in a scoring pass.
+        rows: Texts generated side by side.
+        spans: Continuations scored in a pass; None for as many as the rest allows.
+    """
+
+    tokens: int
+    predictions: int
+    rows: int = ROWS
+    spans: int | None = None
+
+    @classmethod
+    def for_model(cls, model: Any, batch_size: int | None = None) -> "Budget":
+        """The usual budget for a transformers model.
+
+        Args:
+            model: Its vocabulary decides how many predictions fit.
+            batch_size: Most requests in a pass.
+        """
+        vocabulary = model.config.get_text_config().vocab_size
+        predictions = max(64, LOGIT_BYTES // (4 * vocabulary))
+        return cls(TOKENS, predictions, batch_size or ROWS, batch_size)
+
+    def halved(self) -> "Budget":
+        """Half of everything.
+
+        Raises:
+            EvaluationError: One token at a time is already too much.
+        """
+        if self.tokens <= 1:
+            raise EvaluationError(
+                "The model ran out of memory on a single token; free memory, take a smaller "
+                "--dtype, or another --device."
+            )
+        return replace(
+            self,
+            tokens=self.tokens // 2,
+            predictions=max(1, self.predictions // 2),
+            rows=max(1, self.rows // 2),
+            spans=self.spans and max(1, self.spans // 2),
+        )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory, the device's or the machine's, is used up."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # The CPU's allocator has no exception of its own.
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,86 @@
+"""`--batch-size auto`: threads and budgets from a short measurement of a model on a machine."""
+
+import time
+from dataclasses import replace
+
+import torch
+
+from evalkit.engine.budget import Budget, is_out_of_memory
+from evalkit.engine.forest import plan_passes
+from evalkit.engine.forward import ForestRunner
+from evalkit.engine.loading import LoadedModel
+from evalkit.engine.tokenization import Span
+
+SIZES = (16, 64, 256, 1024, 2048, 4096)
+SECONDS = 4.0
+# A bigger pass has to be this much quicker a token to be worth its memory.
+GAIN = 1.05
+# Texts side by side are worth adding up to the size that reaches this share of the best rate.
+NEARLY = 0.8
+
+
+def tuned(loaded: LoadedModel, budget: Budget) -> Budget:
+    """The budget whose passes were quickest here; sets torch's threads on a CPU.
+
+    Args:
+        loaded: A model whose attention goes by plans.
+        budget: What is not measured is kept.
+    """
+    deadline = time.perf_counter() + SECONDS
+    if loaded.device.type == "cpu":
+        torch.set_num_threads(_best_threads(loaded))
+    rates: dict[int, float] = {}
+    for size in SIZES:
+        if time.perf_counter() > deadline:
+            break
+        try:
+            rates[size] = _tokens_per_second(loaded, size)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            break
+    return replace(budget, tokens=_least_good(rates), rows=_rows(rates))
+
+
+def _best_threads(loaded: LoadedModel) -> int:
+    """The number of threads with the quickest passes; fewer are better where others compute."""
+    most = torch.get_num_threads()
+    rates: dict[int, float] = {}
+    for threads in sorted({*(2**n for n in range(most.bit_length())), most}):
+        torch.set_num_threads(threads)
+        rates[threads] = _tokens_per_second(loaded, SIZES[2])
+    return max(rates, key=lambda threads: rates[threads])
+
+
+def _tokens_per_second(loaded: LoadedModel, size: int) -> float:
+    """Of the quicker of two passes over `size` tokens in texts as long as the model takes."""
+    length = min(size, loaded.max_length)
+    vocabulary = loaded.model.config.get_text_config().vocab_size
+    # Their first tokens differ, so that nothing is shared.
+    spans = [
+        Span((first % vocabulary, *(place % vocabulary for place in range(length))), 1)
+        for first in range(size // length)
+    ]
+    passes = list(plan_passes(spans, size, size))
+    runner = ForestRunner(loaded)
+    best = float("inf")
+    for _ in range(2):
+        start = time.perf_counter()
+        for step in passes:
+            runner.run(step)
+        if loaded.device.type != "cpu":
+            torch.accelerator.synchronize(loaded.device)
+        best = min(best, time.perf_counter() - start)
+    return sum(len(step.tokens) for step in passes) / best
+
+
+def _least_good(rates: dict[int, float]) -> int:
+    """The smallest size than which none is clearly quicker."""
+    best = max(rates.values())
+    return min(size for size, rate in rates.items() if rate * GAIN >= best)
+
+
+def _rows(rates: dict[int, float]) -> int:
+    """A step of generation is a pass of one token a row."""
+    best = max(rates.values())
+    return min(size for size, rate in rates.items() if rate >= NEARLY * best)
