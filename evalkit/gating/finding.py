@@ -7,10 +7,11 @@ import pandas as pd
 
 from evalkit.gating.config import Defaults, Margin
 from evalkit.gating.evidence import Evidence
-from evalkit.gating.latency import timing_differences
+from evalkit.gating.latency import TimingDifference, timing_differences
 from evalkit.gating.selection import Figure, Question
 from evalkit.gating.verdict import INCOMPLETE, NO_BASELINE, UNDECIDED, Check, Level, Verdict
 from evalkit.metrics.aggregation import AGGREGATIONS
+from evalkit.results import Difference
 from evalkit.results.text import number
 from evalkit.stats import value_p
 
@@ -87,10 +88,29 @@ def _ask_difference(
         return _gap(question, evidence.unpaired(figure[0]), NO_BASELINE, defaults)
     if row.difference is None or row.baseline is None:
         return _gap(question, "undefined over the pairs", NO_BASELINE, defaults)
-    falling = question.limit == "max_drop"
-    worse = -row.difference if falling else row.difference
-    allowed = margin.of(row.baseline)
-    check = replace(
+    worse = -row.difference if question.limit == "max_drop" else row.difference
+    excess = worse - margin.of(row.baseline)
+    check = _paired_check(question, row, excess)
+    if row.wins is None:
+        reason = f"{row.note}; limit it with min or max"
+        return Finding(replace(check, verdict=Verdict.SKIPPED, reason=reason))
+    if row.p is None:
+        reason = f"{row.n} pairs are too few to test"
+        return Finding(undecided(replace(check, reason=reason), defaults))
+    noise = 0.0 if row.test == "mcnemar" else NOISE * abs(row.baseline)
+    if excess <= noise:
+        better = row.higher_is_better is not None and -worse > noise
+        return Finding(check, tested=True, gain_p=row.p if better else 1.0)
+    p = _loss_p(question, figure, margin, row, evidence)
+    if p is None:
+        reason = "the resamples were mostly undefined"
+        return Finding(undecided(replace(check, reason=reason), defaults))
+    deviation = None if row.stderr is None else row.stderr * float(np.sqrt(row.n))
+    return Finding(check, tested=True, beyond=True, loss_p=p, deviation=deviation)
+
+
+def _paired_check(question: Question, row: Difference, excess: float) -> Check:
+    return replace(
         _check(question, Verdict.PASS, ""),
         higher_is_better=row.higher_is_better,
         value=row.candidate,
@@ -98,36 +118,28 @@ def _ask_difference(
         difference=row.difference,
         ci_low=row.ci_low,
         ci_high=row.ci_high,
-        excess=worse - allowed,
+        excess=excess,
         n=row.n,
         visible_effect=row.visible_effect,
     )
-    if row.wins is None:
-        reason = f"{row.note}; limit it with min or max"
-        return Finding(replace(check, verdict=Verdict.SKIPPED, reason=reason))
-    if row.p is None or evidence.comparison is None:
-        reason = f"{row.n} pairs are too few to test"
-        return Finding(undecided(replace(check, reason=reason), defaults))
-    noise = 0.0 if row.test == "mcnemar" else NOISE * abs(row.baseline)
-    deviation = None if row.stderr is None else row.stderr * float(np.sqrt(row.n))
-    if worse - allowed <= noise:
-        better = row.higher_is_better is not None and -worse > noise
-        return Finding(check, tested=True, gain_p=row.p if better else 1.0)
-    p: float | None = row.p
-    if allowed > 0 or question.test != "auto":
-        sign = -1.0 if falling else 1.0
-        shifted = evidence.comparison.against(
-            *figure,
-            null=sign * allowed,
-            share=sign * margin.amount if margin.relative else None,
-            seed=evidence.seed,
-            test=question.test,
-        )
-        p = shifted.p if shifted else None
-    if p is None:
-        reason = "the resamples were mostly undefined"
-        return Finding(undecided(replace(check, reason=reason), defaults))
-    return Finding(check, tested=True, beyond=True, loss_p=p, deviation=deviation)
+
+
+def _loss_p(
+    question: Question, figure: Figure, margin: Margin, row: Difference, evidence: Evidence
+) -> float | None:
+    """P-value of the difference being exactly what the margin allows."""
+    allowed = margin.of(row.baseline or 0.0)
+    if evidence.comparison is None or (allowed == 0 and question.test == "auto"):
+        return row.p
+    sign = -1.0 if question.limit == "max_drop" else 1.0
+    shifted = evidence.comparison.against(
+        *figure,
+        null=sign * allowed,
+        share=sign * margin.amount if margin.relative else None,
+        seed=evidence.seed,
+        test=question.test,
+    )
+    return shifted.p if shifted else None
 
 
 def _ask_timing(
@@ -151,29 +163,36 @@ def _ask_timing(
     if rounds.problem:
         reason = f"values only: {rounds.problem}, or limit it with min or max"
         return [Finding(replace(check, reason=reason))]
-    found = []
-    for timing in timing_differences(rounds, figure, direction):
-        low, high = timing.interval
-        worse = -timing.difference if question.limit == "max_drop" else timing.difference
-        allowed = margin.of(timing.baseline)
-        judged = replace(
-            check,
-            verdict=Verdict.PASS,
-            limit=f"{timing.quantile} {question.label}",
-            value=timing.candidate,
-            baseline=timing.baseline,
-            difference=timing.difference,
-            ci_low=low,
-            ci_high=high,
-            excess=worse - allowed,
-            n=timing.rounds,
-        )
-        beyond = worse > allowed
-        gain = timing.p() if worse < 0 else 1.0
-        loss = timing.p(margin, question.limit == "max_drop") if beyond else 1.0
-        deviation = timing.deviation
-        found.append(Finding(judged, True, beyond, loss, 1.0 if beyond else gain, deviation))
+    found = [
+        _timing_finding(question, margin, check, timing)
+        for timing in timing_differences(rounds, figure, direction)
+    ]
     return found or [_gap(question, "the rounds have no such timing", INCOMPLETE, defaults)]
+
+
+def _timing_finding(
+    question: Question, margin: Margin, check: Check, timing: TimingDifference
+) -> Finding:
+    falling = question.limit == "max_drop"
+    low, high = timing.interval
+    worse = -timing.difference if falling else timing.difference
+    excess = worse - margin.of(timing.baseline)
+    judged = replace(
+        check,
+        verdict=Verdict.PASS,
+        limit=f"{timing.quantile} {question.label}",
+        value=timing.candidate,
+        baseline=timing.baseline,
+        difference=timing.difference,
+        ci_low=low,
+        ci_high=high,
+        excess=excess,
+        n=timing.rounds,
+    )
+    if excess > 0:
+        loss = timing.p(margin, falling)
+        return Finding(judged, tested=True, beyond=True, loss_p=loss, deviation=timing.deviation)
+    return Finding(judged, tested=True, gain_p=timing.p() if worse < 0 else 1.0)
 
 
 def _ask_value(

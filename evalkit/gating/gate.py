@@ -14,7 +14,7 @@ from evalkit.gating.evidence import Evidence
 from evalkit.gating.reference import Held, find_reference, hold
 from evalkit.gating.report import write_reports
 from evalkit.gating.rules_file import rules_of
-from evalkit.gating.selection import Directions, default_rules, questions
+from evalkit.gating.selection import Directions, Question, default_rules, questions
 from evalkit.gating.verdict import (
     INCOMPLETE,
     NO_BASELINE,
@@ -173,9 +173,20 @@ def _checks(
         expected = set()
     asked = questions(rules, run, directions, expected)
     evidence = Evidence(store, run.run_id, scores, held.comparison, held.rounds, seed)
+    _refuse_repeats(asked, evidence)
     if settled is not None:
         notes.append(settled.note)
     return decide(asked, evidence, config.defaults, settled), notes
+
+
+def _refuse_repeats(asked: Sequence[Question], evidence: Evidence) -> None:
+    for question in asked:
+        figure = question.figure
+        if figure is not None and question.repeats and figure not in evidence.timed:
+            raise UsageError(
+                f"A rule gives {figure[1]} of {figure[0]} repeats, but it is no timing: it is "
+                "measured once; leave repeats out."
+            )
 
 
 def exit_code(checks: Sequence[Check]) -> int:

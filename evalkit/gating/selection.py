@@ -30,6 +30,7 @@ class Question:
         bound: A value for min and max, else a margin.
         missing: Why the question cannot be asked of the run; empty where it can.
         metric: As the rule names it, where there is no figure.
+        repeats: Whether the rule says how often to take it, which is for timings.
         test: How a difference is tested.
     """
 
@@ -39,6 +40,7 @@ class Question:
     bound: float | Margin
     missing: str = ""
     metric: str = ""
+    repeats: bool = False
     test: TestName = "auto"
 
     @property
@@ -126,7 +128,14 @@ def _limits(
 ) -> list[Question]:
     senseless = {True: "max_rise", False: "max_drop", None: ""}[higher_is_better]
     useful = [
-        Question(figure[0], figure, limit, bound, test=rule.test)
+        Question(
+            figure[0],
+            figure,
+            limit,
+            bound,
+            repeats="repeats" in rule.model_fields_set and rule.task == figure[0],
+            test=rule.test,
+        )
         for limit in LIMITS
         if (bound := getattr(rule, limit)) is not None and limit != senseless
     ]

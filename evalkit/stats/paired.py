@@ -111,30 +111,26 @@ def compare_pairs(
     if (n if n_clusters is None else n_clusters) < 2:
         return PairedEstimate(value_a, value_b, difference, n=n, n_clusters=n_clusters)
     pairs = _Pairs(a, b, aggregation, codes, difference, null, share, seed, draws, alpha)
-    if test in ("sign-flip", "t") and not aggregation.is_mean:
-        raise UsageError(f"The test {test!r} is for means; this metric wants auto or bootstrap.")
-    if test == "bootstrap" or not aggregation.is_mean:
-        spread = _compare_corpus(pairs, only_bootstrap=test == "bootstrap")
-    elif test in ("sign-flip", "t"):
-        spread = _compare_means(pairs, "t" if pairs.null else test)
-    elif is_binary(a[:, 0]) and is_binary(b[:, 0]):
-        spread = _compare_binary(pairs)
-    else:
-        spread = _compare_means(pairs)
+    spread = _spread(pairs, test)
     low, high = spread.interval or (None, None)
     return PairedEstimate(
-        value_a,
-        value_b,
-        difference,
-        spread.stderr,
-        low,
-        high,
-        spread.p,
-        spread.test,
-        spread.visible_effect,
-        n,
-        n_clusters,
-    )
+        value_a, value_b, difference, spread.stderr, low, high,
+        spread.p, spread.test, spread.visible_effect, n, n_clusters,
+    )  # fmt: skip
+
+
+def _spread(pairs: "_Pairs", test: TestName) -> "_Spread":
+    """Interval and test by the method that suits the metric, or that was asked for."""
+    mean = pairs.aggregation.is_mean
+    if test in ("sign-flip", "t") and not mean:
+        raise UsageError(f"The test {test!r} is for means; this metric wants auto or bootstrap.")
+    if test == "bootstrap" or not mean:
+        return _compare_corpus(pairs, only_bootstrap=test == "bootstrap")
+    if test in ("sign-flip", "t"):
+        return _compare_means(pairs, "t" if pairs.null else test)
+    if is_binary(pairs.a[:, 0]) and is_binary(pairs.b[:, 0]):
+        return _compare_binary(pairs)
+    return _compare_means(pairs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,6 +240,12 @@ def test_a_damaged_run_is_incomplete_and_leaves_reports(tmp_path) -> None:
     assert "cannot be read" in (tmp_path / "out" / "gate.md").read_text()
 
 
+def test_repeats_are_for_timings(store: Store) -> None:
+    with pytest.raises(UsageError, match="acc_norm of facts repeats, but it is no timing"):
+        gate("late", config({"task": "facts", "max_drop": 0, "repeats": 7}), baseline="early",
+             store=store.url)  # fmt: skip
+
+
 def test_a_glob_misses_tasks_that_only_the_baseline_has(tmp_path) -> None:
     make_store(tmp_path, runs=["old"], tasks=["facts", "answers"], n=30)
     store = make_store(tmp_path, runs={"x": 0.5, "new": 0.6}, tasks=["facts"], n=30)
