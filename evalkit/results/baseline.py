@@ -18,6 +18,7 @@ from evalkit.types import digest
 
 FOLDER = "baselines"
 SUFFIX = ".parquet"
+_TAG = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _MANIFEST, _SCORES = b"evalkit.manifest", b"evalkit.scores"
 
 
@@ -37,7 +38,7 @@ def set_baseline(store: Store, run: str, tag: str) -> BaselineFile:
         UsageError: The tag is no plain name, no run fits, or the file cannot be written.
         DataError: The run's files are damaged.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", tag):
+    if not re.fullmatch(_TAG, tag):
         raise UsageError(f"--tag {tag!r}: use letters, digits, dots, dashes and underscores only.")
     manifest = store.resolve(run)
     samples = [store.samples_table(manifest.run_id, task) for task in manifest.tasks]
@@ -85,10 +86,10 @@ def find_baseline(store: Store, reference: str) -> tuple[Store, Manifest]:
         path = _path(store, tag)
         if not store.filesystem.exists(path):
             known = ", ".join(map(_tag, _files(store))) or "none"
-            raise UsageError(
-                f"{store.url} has no baseline {tag!r} (known: {known}); "
-                f"make it with 'evalkit baseline set RUN --tag {tag}'."
-            )
+            how = f"make it with 'evalkit baseline set RUN --tag {tag}'"
+            if not re.fullmatch(_TAG, tag):
+                how = f"a file's name has to end in {SUFFIX}"
+            raise UsageError(f"{store.url} has no baseline {tag!r} (known: {known}); {how}.")
         return _open(store.filesystem, path, path)
     return store, store.resolve(reference)
 
