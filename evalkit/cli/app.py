@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from evalkit import __version__
-from evalkit.cli import baseline, compare, dashboard, demo, gate, ls, noise, power, run, train
+from evalkit.cli import (
+    baseline,
+    compare,
+    dashboard,
+    demo,
+    gate,
+    import_,
+    ls,
+    noise,
+    power,
+    run,
+    runs,
+    train,
+)
 from evalkit.cli.output import fail
 from evalkit.errors import EvalkitError
 
@@ -22,7 +35,20 @@ app = typer.Typer(
         "token_normalize_func": lambda word: word.replace("_", "-"),
     },
 )
-for command in (run, ls, compare, gate, baseline, power, noise, dashboard, train, demo):
+for command in (
+    run,
+    ls,
+    runs,
+    import_,
+    compare,
+    gate,
+    baseline,
+    power,
+    noise,
+    dashboard,
+    train,
+    demo,
+):
     command.register(app)
 
 

@@ -15,6 +15,7 @@ from evalkit.results.store import RunFiles, Store
 from evalkit.types import digest
 
 FOLDER = ".partial"
+JOURNAL_NAME = "journal"
 
 
 def journal_root(store: Store) -> Path:
@@ -22,6 +23,12 @@ def journal_root(store: Store) -> Path:
     if store.local_root is not None:
         return store.local_root / FOLDER
     return _cache(store, "unfinished")
+
+
+def unfinished_runs(store: Store) -> list[str]:
+    """Ids of the runs that have a journal, oldest first."""
+    found = journal_root(store).glob(f"*/{JOURNAL_NAME}")
+    return sorted(path.parent.name for path in found)
 
 
 def forget_journal(store: Store, run_id: str) -> None:

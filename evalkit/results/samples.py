@@ -160,7 +160,7 @@ def _dataset(store: Store, path: str) -> ds.Dataset:
     return ds.dataset(path, schema=SAMPLES, format="parquet", filesystem=store.filesystem)
 
 
-def _values(statistics: pa.ChunkedArray, aggregation: str) -> np.ndarray:
+def _values(statistics: Any, aggregation: str) -> np.ndarray:
     """The metric of each sample alone, from its statistics; NaN where it has none."""
     # A custom aggregation is no function of sums; its samples show their first number.
     how = AGGREGATIONS.get(aggregation, AGGREGATIONS["mean"])
@@ -171,7 +171,7 @@ def _values(statistics: pa.ChunkedArray, aggregation: str) -> np.ndarray:
 
 
 def _first(lists: Any, size: int) -> np.ndarray:
-    """The first numbers of each list of an Arrow array, shape (lists, size); NaN where a list is null or shorter."""
+    """The first numbers of an Arrow array's lists, shape (lists, size); NaN where one is short."""
     numbers = np.full((len(lists), size), np.nan)
     long_enough = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False) >= size
     starts = lists.offsets.to_numpy()[:-1][long_enough]

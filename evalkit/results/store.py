@@ -1,5 +1,6 @@
 """The store: a folder or object-store prefix that holds runs, one folder each."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -122,9 +123,22 @@ class Store:
             path = f"{folder}/{_samples_name(task)}"
             self._write_table(path, conform(table, SAMPLES), SAMPLE_ROWS)
         self._write_table(f"{folder}/timings.parquet", conform(run.timings, TIMINGS))
-        temporary = f"{folder}/.{MANIFEST_NAME}.tmp"
-        self._fs.pipe_file(temporary, run.manifest.model_dump_json(indent=2).encode())
-        self._fs.mv(temporary, f"{folder}/{MANIFEST_NAME}")
+        self.write_manifest(run.manifest)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write a run's manifest, or replace it, in one step.
+
+        Raises:
+            Exception: The file system's own, usually an `OSError`.
+        """
+        path = f"{self.path_of(manifest.run_id)}/{MANIFEST_NAME}"
+        content = manifest.model_dump_json(indent=2).encode()
+        if not isinstance(self._fs, LocalFileSystem):  # an object appears whole or not at all
+            self._fs.pipe_file(path, content)
+            return
+        temporary = Path(f"{path}.{secrets.token_hex(4)}.tmp")
+        temporary.write_bytes(content)
+        temporary.replace(path)
 
     @property
     def filesystem(self) -> fsspec.AbstractFileSystem:
@@ -376,7 +390,10 @@ def _read_columns(
     groups = []
     for number in range(file.num_row_groups):
         found = file.metadata.row_group(number).column(place).statistics
-        if found is None or not found.has_min_max or (found.max >= low and found.min <= high):
+        ends: tuple[Any, Any] = (low, high)
+        if found is not None and found.has_min_max:
+            ends = found.min, found.max
+        if ends[0] <= high and ends[1] >= low:
             groups.append(number)
     table = file.read_row_groups(groups, columns=[*known, *({"doc_id"} - set(known))])
     inside = (pc.field("doc_id") >= low) & (pc.field("doc_id") <= high)

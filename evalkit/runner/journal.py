@@ -19,9 +19,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import DataError, UsageError
+from evalkit.results.partial import JOURNAL_NAME
 from evalkit.types import Request, RequestKind, Response, digest
 
-NAME = "journal"
 FORMAT = 1
 # The kernel keeps what a killed process wrote; only a power cut takes what was not synchronised.
 SYNC_S = 1.0
@@ -113,7 +113,9 @@ class Journal:
         missing = [parent for parent in folder.parent.parents if not parent.exists()]
         made = [folder, folder.parent, *missing]
         folder.mkdir(parents=True, exist_ok=False)
-        file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        file = os.open(
+            folder / JOURNAL_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644
+        )
         fcntl.flock(file, fcntl.LOCK_EX)
         journal = cls(folder, Content(header), file, made)
         journal._write(_line(asdict(header)))
@@ -129,9 +131,11 @@ class Journal:
             DataError: It cannot be read.
         """
         try:
-            file = os.open(folder / NAME, os.O_RDWR | os.O_APPEND)
+            file = os.open(folder / JOURNAL_NAME, os.O_RDWR | os.O_APPEND)
         except OSError as error:
-            raise DataError(f"{folder / NAME} cannot be opened: {error.strerror}.") from error
+            raise DataError(
+                f"{folder / JOURNAL_NAME} cannot be opened: {error.strerror}."
+            ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             content = read_journal(folder)
@@ -174,7 +178,7 @@ class Journal:
 
     def delete(self) -> None:
         """Remove the journal and the folders made for it, as far as nothing else lies in them."""
-        (self.folder / NAME).unlink(missing_ok=True)
+        (self.folder / JOURNAL_NAME).unlink(missing_ok=True)
         self.close()
         with suppress(OSError):
             for folder in self._made:
@@ -193,16 +197,16 @@ def read_journal(folder: Path) -> Content:
         DataError: Its first line, without which nothing is known of it, is damaged.
     """
     try:
-        raw = (folder / NAME).read_bytes()
+        raw = (folder / JOURNAL_NAME).read_bytes()
     except OSError as error:
-        raise DataError(f"{folder / NAME} cannot be read: {error.strerror}.") from error
+        raise DataError(f"{folder / JOURNAL_NAME} cannot be read: {error.strerror}.") from error
     length = raw.rfind(b"\n") + 1
     lines = raw[:length].split(b"\n")[:-1]
     header = _header(_parse(lines[0]) if lines else None)
     if header is None:
         raise DataError(
-            f"The first line of {folder / NAME} is damaged, so what it holds cannot be told; "
-            "delete its folder and start the run anew."
+            f"The first line of {folder / JOURNAL_NAME} is damaged, so what it holds cannot be "
+            "told; delete its folder and start the run anew."
         )
     content = Content(header, length=length)
     for line in lines[1:]:

@@ -69,6 +69,7 @@ def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: LocalEn
                 config_hash=planned.task.config_hash,
                 data_hash=planned.data_hash,
                 num_fewshot=planned.task.num_fewshot,
+                request_kind=planned.documents[0].requests[0].kind,
                 documents=len(planned.documents),
                 requests=planned.requests,
                 source=planned.task.source,
@@ -77,8 +78,7 @@ def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: LocalEn
         },
         suites=plan.suites,
         settings=redacted(plan.settings.model_dump(mode="json")),
-        environment=environment(engine.loaded.device)
-        | {"engine": engine.settings},
+        environment=environment(engine.loaded.device) | {"engine": engine.settings},
         answered_by=origin.answered_by,
         resumed=origin.resumed,
         reused=origin.reused,

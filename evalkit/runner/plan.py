@@ -62,7 +62,7 @@ def make_plan(settings: RunSettings) -> Plan:
     planned = []
     with progress(len(selection.leaves), "Planning", "task") as advance:
         for leaf in selection.leaves.values():
-            task = registry.load(leaf, settings.num_fewshot)
+            task = registry.load(leaf, settings.num_fewshot, settings.fewshot_seeding)
             planned.append(PlannedTask(task, task.documents(settings.limit, settings.seed)))
             advance(1)
     plan = Plan(settings, checkpoint, planned, selection.suites, store)

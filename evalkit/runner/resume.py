@@ -7,10 +7,10 @@ from typing import Any
 
 from evalkit.errors import DataError, UsageError
 from evalkit.results import Store
-from evalkit.results.partial import journal_root
+from evalkit.results.partial import journal_root, unfinished_runs
 from evalkit.results.redact import redacted
 from evalkit.runner.identity import answered_by
-from evalkit.runner.journal import NAME, Header, Journal, read_journal, request_keys
+from evalkit.runner.journal import Header, Journal, read_journal, request_keys
 from evalkit.runner.plan import Plan
 from evalkit.settings import RunSettings
 from evalkit.types import digest
@@ -22,9 +22,9 @@ _DEFAULT_STORE = RunSettings.model_fields["store"].default
 def unfinished(store: Store) -> list[Header]:
     """Runs that were begun and not finished, oldest first; unreadable journals are passed over."""
     found = []
-    for path in sorted(journal_root(store).glob(f"*/{NAME}")):
+    for run_id in unfinished_runs(store):
         try:
-            found.append(read_journal(path.parent).header)
+            found.append(read_journal(journal_root(store) / run_id).header)
         except DataError:
             continue
     return found
@@ -38,7 +38,7 @@ def find_unfinished(store: Store, reference: str) -> Header:
         DataError: Its journal cannot be read.
     """
     root = journal_root(store)
-    ids = sorted(path.parent.name for path in root.glob(f"*/{NAME}"))
+    ids = unfinished_runs(store)
     fitting = [i for i in ids if i == reference] or [i for i in ids if i.startswith(reference)]
     if len(fitting) != 1:
         many = "fits several" if fitting else "names no"
