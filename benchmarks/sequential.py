@@ -89,8 +89,9 @@ def full_p(kind: str, rows: np.ndarray, seed: int) -> tuple[bool, float]:
     if over <= 0:
         return False, 1.0
     found = compare_pairs(
-        rows[:, :2], rows[:, 2:], "weighted_perplexity", null=MARGIN * old, draws=400, seed=seed
-    )
+        rows[:, :2], rows[:, 2:], "weighted_perplexity", null=MARGIN * old, share=MARGIN,
+        draws=400, seed=seed,
+    )  # fmt: skip
     return True, float(found.p or 1.0)
 
 
