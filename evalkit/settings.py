@@ -20,6 +20,9 @@ class RunSettings(BaseModel):
     num_fewshot: int | None = Field(
         None, ge=0, description="Examples before each question; by default the task's own number."
     )
+    fewshot_seeding: Literal["document", "lm-eval"] = Field(
+        "document", description="Draw examples from a seed for each document, or as lm-eval does."
+    )
     limit: int | None = Field(
         None, gt=0, le=2**31, description="Only the first N documents of each task."
     )

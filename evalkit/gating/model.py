@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evalkit.runner.plan import Plan
 
 # What a run has to have in common with its baseline, unless the caller says otherwise.
-_INHERITED = ("num_fewshot", "limit", "seed", "dtype", "include_path", "mirror")
+_INHERITED = ("num_fewshot", "fewshot_seeding", "limit", "seed", "dtype", "include_path", "mirror")
 
 
 def gate_model(

@@ -74,7 +74,9 @@ class Registry:
             raise UsageError("No tasks were named; see 'evalkit ls tasks'.")
         return Selection(leaves, suites)
 
-    def load(self, leaf: Leaf, num_fewshot: int | None = None) -> Task:
+    def load(
+        self, leaf: Leaf, num_fewshot: int | None = None, fewshot_seeding: str = "document"
+    ) -> Task:
         """Load one task with its data.
 
         Raises:
@@ -84,7 +86,9 @@ class Registry:
             return PROBES[leaf.entry.name]()
         from evalkit.registry.yaml_task import load_yaml_task
 
-        return load_yaml_task(leaf.entry, dict(leaf.overrides), self._mirror, num_fewshot)
+        return load_yaml_task(
+            leaf.entry, dict(leaf.overrides), self._mirror, num_fewshot, fewshot_seeding
+        )
 
     def _match(self, pattern: str) -> list[Entry]:
         if pattern.endswith((".yaml", ".yml")):

@@ -28,6 +28,9 @@ from evalkit.types import (
 )
 
 CUSTOM = "custom"
+# The default of `lm_eval.simple_evaluate`.
+LM_EVAL_FEWSHOT_SEED = 1234
+PER_TOKEN = "token_perplexity"  # noqa: S105
 _FAMILIES = {
     "multiple_choice": "multiple_choice",
     "loglikelihood": "language_modelling",
@@ -37,7 +40,11 @@ _FAMILIES = {
 
 
 def load_yaml_task(
-    entry: Entry, overrides: dict[str, Any], mirror: Path | None, num_fewshot: int | None
+    entry: Entry,
+    overrides: dict[str, Any],
+    mirror: Path | None,
+    num_fewshot: int | None,
+    fewshot_seeding: str = "document",
 ) -> "YamlTask":
     """Build the task of an index entry with its data.
 
@@ -66,14 +73,20 @@ def load_yaml_task(
             f"Task {entry.name} ({entry.path}) cannot be loaded: {_say(error)}"
         ) from error
     _refuse(task, entry.name)
-    return YamlTask(task, entry, digest(_without_functions(source)), num_fewshot)
+    config_hash = digest(_without_functions(source))
+    return YamlTask(task, entry, config_hash, num_fewshot, fewshot_seeding)
 
 
 class YamlTask:
     """An lm-eval task in evalkit's terms; see `evalkit.registry.task.Task` for the attributes."""
 
     def __init__(
-        self, task: Any, entry: Entry, config_hash: str, num_fewshot: int | None = None
+        self,
+        task: Any,
+        entry: Entry,
+        config_hash: str,
+        num_fewshot: int | None = None,
+        fewshot_seeding: str = "document",
     ) -> None:
         metadata = task.config.metadata if isinstance(task.config.metadata, dict) else {}
         self.name = entry.name
@@ -84,6 +97,7 @@ class YamlTask:
         self.config_hash = config_hash
         self.metrics: dict[str, Metric] = {}
         self._task = task
+        self._fewshot_stream = fewshot_seeding == "lm-eval"
         self._cluster: str | None = metadata.get("cluster")
         self._category: str | None = metadata.get("category")
         self._instances: dict[int, list[Instance]] = {}
@@ -93,13 +107,15 @@ class YamlTask:
         """The first `limit` documents with their requests.
 
         Few-shot examples are drawn for each document from a seed of its own, so that neither the
-        limit nor the order of documents changes a prompt.
+        limit nor the order of documents changes a prompt; or, where lm-eval's stream was asked for,
+        one after the other from lm-eval's default seed.
 
         Raises:
             DataError: A template fails on a document.
             UsageError: The task asks for decoding the engine does not have.
         """
         made = []
+        self._task.set_fewshot_seed(LM_EVAL_FEWSHOT_SEED)
         for doc_id, doc in self._task.doc_iterator(limit=limit):
             try:
                 instances = self._instances_of(doc_id, doc, seed)
@@ -149,7 +165,8 @@ class YamlTask:
         return value if np.isfinite(value) else None
 
     def _instances_of(self, doc_id: int, doc: Any, seed: int) -> list[Instance]:
-        self._task.set_fewshot_seed(int(digest([seed, doc]), 16))
+        if not self._fewshot_stream:
+            self._task.set_fewshot_seed(int(digest([seed, doc]), 16))
         context = self._task.fewshot_context(
             doc,
             num_fewshot=self.num_fewshot,
@@ -197,6 +214,9 @@ class YamlTask:
         statistics = {
             metric: self._statistics(metric, item, filter_name) for metric, item in items.items()
         }
+        if document.requests[0].kind is RequestKind.ROLLING:
+            statistics[PER_TOKEN] = _per_token(answers)
+            self.metrics[PER_TOKEN] = Metric("weighted_perplexity", False)
         return Sample(document, answers, statistics, filter_name, _answer(document, filtered))
 
     def _statistics(self, metric: str, item: Any, filter_name: str) -> tuple[float, ...]:
@@ -282,6 +302,12 @@ def _answer(document: Document, filtered: list[Any]) -> str:
         first = filtered[0]
         return str(first[0] if isinstance(first, list) and len(first) == 1 else first)
     return ""
+
+
+def _per_token(answers: Sequence[Response]) -> tuple[float, ...]:
+    """(log-likelihood in nats, tokens), which lm-eval's tasks cannot know."""
+    loglikelihood = sum(answer.loglikelihood or 0.0 for answer in answers)
+    return loglikelihood, float(sum(answer.output_tokens for answer in answers))
 
 
 def _label(content: Mapping[str, Any], field: str | None) -> str | None:

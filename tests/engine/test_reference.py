@@ -1,8 +1,10 @@
 """Agreement with lm-eval's own HFLM on a third-party checkpoint and stock benchmark data."""
 
+import math
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
 import evalkit
 from evalkit.results import Store
@@ -61,6 +63,9 @@ def theirs():
 def test_scores_agree_with_lm_eval(ours, theirs):
     compared = 0
     for score in ours[1].scores:
+        if score.metric == "token_perplexity":
+            assert score.value == pytest.approx(token_perplexity(theirs["samples"]), rel=1e-4)
+            continue
         reference = theirs["results"][score.task][f"{score.metric},{score.filter}"]
         if "perplexity" in score.metric or score.metric == "bits_per_byte":
             assert score.value == pytest.approx(reference, rel=1e-4), score
@@ -70,6 +75,15 @@ def test_scores_agree_with_lm_eval(ours, theirs):
             assert score.value == reference, score
         compared += 1
     assert compared >= 14
+
+
+def token_perplexity(samples):
+    """lm-eval has none, but its log-likelihoods and the tokenizer say what it would be."""
+    tokenizer = AutoTokenizer.from_pretrained(MODEL)
+    pages = samples["wikitext"]
+    total = sum(page["resps"][0][0] for page in pages)
+    tokens = sum(len(tokenizer(page["arguments"][0][0])["input_ids"]) for page in pages)
+    return math.exp(-total / tokens)
 
 
 def test_loglikelihoods_agree_with_lm_eval(ours, theirs):
