@@ -154,10 +154,10 @@ def _write(place: Place, name: str, table: pa.Table, stamps: Mapping[str, str]) 
     pq.write_table(table.replace_schema_metadata(notes), buffer, compression="zstd")
     path = f"{place.root}/{FOLDER}/{name}.parquet"
     with suppress(Exception):  # each file system has errors of its own
-        place.fs.makedirs(f"{place.root}/{FOLDER}", exist_ok=True)
         if not isinstance(place.fs, LocalFileSystem):
             place.fs.pipe_file(path, buffer.getvalue())
             return
+        place.fs.makedirs(f"{place.root}/{FOLDER}", exist_ok=True)
         temporary = Path(f"{path}.{secrets.token_hex(4)}.tmp")
         try:
             temporary.write_bytes(buffer.getvalue())

@@ -31,6 +31,7 @@ from evalkit.results.manifest import Manifest
 from evalkit.results.redact import without_secrets
 from evalkit.results.schema import SAMPLES, SCORES, TIMINGS, conform
 
+_BUCKETS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "hf"}
 # A page of samples is read by itself where the rows between it and its neighbours are few.
 SAMPLE_ROWS = 8192
 
@@ -77,7 +78,7 @@ class Store:
         missing = [] if self._fs.exists(self._root) else self._missing_folders()
         probe = f"{self._root}/.evalkit-write-test"
         try:
-            self._fs.makedirs(self._root, exist_ok=True)
+            self._make_folder(self._root)
             self._fs.pipe_file(probe, b"")
             self._fs.rm_file(probe)
             if isinstance(self._fs, LocalFileSystem):  # an object store has no folders to remove
@@ -89,6 +90,12 @@ class Store:
                 f"The store {self.shown_url} cannot be written ({reason}); name another with "
                 "--store."
             ) from error
+
+    def _make_folder(self, path: str) -> None:
+        """Object stores have no folders; asked for one, some would make a bucket."""
+        protocols = self._fs.protocol
+        if not _BUCKETS & set([protocols] if isinstance(protocols, str) else protocols):
+            self._fs.makedirs(path, exist_ok=True)
 
     def _missing_folders(self) -> list[str]:
         """Folders that creating the store's root would create, deepest first."""
@@ -117,7 +124,7 @@ class Store:
         return folder
 
     def _write_files(self, folder: str, run: RunFiles) -> None:
-        self._fs.makedirs(f"{folder}/samples", exist_ok=True)
+        self._make_folder(f"{folder}/samples")
         self._write_table(f"{folder}/scores.parquet", conform(run.scores, SCORES))
         for task, table in run.samples.items():
             path = f"{folder}/{_samples_name(task)}"

@@ -177,8 +177,6 @@ def _write(
     phases: dict[str, float],
 ) -> str:
     run_id = manifest.run_id
-    if plan.store.holds(run_id):  # it was killed between its last file and its last word
-        return plan.store.path_of(run_id)
     shots = {planned.task.name: planned.task.num_fewshot for planned in plan.tasks}
     timed = [(planned, samples[planned.task.name]) for planned in plan.tasks]
     files = RunFiles(
@@ -188,6 +186,8 @@ def _write(
         timings_table(run_id, phases, timed),
     )
     try:
+        if plan.store.holds(run_id):  # it was killed between its last file and its last word
+            return plan.store.path_of(run_id)
         return plan.store.write(files)
     except Exception as error:  # each file system has errors of its own
         raise EvaluationError(_unsent(plan, files, without_secrets(str(error)))) from error
