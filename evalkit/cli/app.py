@@ -17,12 +17,14 @@ from evalkit.cli import (
     ls,
     noise,
     power,
+    rerun,
     run,
     runs,
     train,
 )
-from evalkit.cli.output import fail
+from evalkit.cli.output import fail, plain
 from evalkit.errors import EvalkitError
+from evalkit.redact import without_secrets
 
 app = typer.Typer(
     name="evalkit",
@@ -40,6 +42,7 @@ for command in (
     ls,
     runs,
     import_,
+    rerun,
     compare,
     gate,
     baseline,
@@ -75,5 +78,5 @@ def main() -> None:
         sys.exit(0)
     except Exception as error:
         # Python would exit with 1, which CI reads as a regression.
-        traceback.print_exc()
+        print(plain(without_secrets(traceback.format_exc())), file=sys.stderr)
         fail(f"This is a fault in evalkit, please report it: {error!r}", EvalkitError.exit_code)

@@ -8,6 +8,8 @@ from typing import Annotated, NoReturn
 import typer
 from tabulate import tabulate
 
+from evalkit.redact import without_secrets
+
 StoreOption = Annotated[
     str, typer.Option("--store", envvar="EVALKIT_STORE", help="Folder or URL that holds the runs.")
 ]
@@ -29,12 +31,12 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 def note(message: str) -> None:
     """Print a remark to stderr, where it does not disturb the result."""
-    print(plain(message), file=sys.stderr)
+    print(plain(without_secrets(message)), file=sys.stderr)
 
 
 def fail(message: str, exit_code: int) -> NoReturn:
     """Print one sentence to stderr and leave."""
-    print(f"evalkit: {plain(message)}", file=sys.stderr)
+    print(f"evalkit: {plain(without_secrets(message))}", file=sys.stderr)
     sys.exit(exit_code)
 
 

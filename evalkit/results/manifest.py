@@ -35,6 +35,7 @@ class TaskRecord(BaseModel):
     Attributes:
         config_hash: Hash of the task's resolved definition.
         data_hash: Hash over the hashes of the documents, in order.
+        prompts_hash: Hash over the hashes of the documents' requests, decoding included.
         request_kind: Of the documents' first requests, by lm-eval's name.
     """
 
@@ -42,6 +43,7 @@ class TaskRecord(BaseModel):
     version: str | None = None
     config_hash: str
     data_hash: str
+    prompts_hash: str | None = None
     num_fewshot: int = 0
     request_kind: str | None = None
     documents: int

@@ -16,7 +16,16 @@ FIGURE = ["task", "metric", "filter", "num_fewshot"]
 """What makes two scores the same figure: only then may they stand in one column."""
 
 _HASHES = ["config_hash", "data_hash"]
-_UNCOMPARED = {"run_id", "name", "created", "duration_s", "schema_version", "warnings"}
+_UNCOMPARED = {
+    "run_id",
+    "name",
+    "created",
+    "duration_s",
+    "schema_version",
+    "warnings",
+    "resumed",
+    "reused",
+}
 
 
 @dataclass(frozen=True, slots=True)

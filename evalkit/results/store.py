@@ -1,5 +1,6 @@
 """The store: a folder or object-store prefix that holds runs, one folder each."""
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
 from evalkit.errors import DataError, UsageError
+from evalkit.redact import redacted, without_secrets
 from evalkit.results.index import (
     MANIFEST_NAME,
     SCORES_NAME,
@@ -28,7 +30,6 @@ from evalkit.results.index import (
     uncollected,
 )
 from evalkit.results.manifest import Manifest
-from evalkit.results.redact import without_secrets
 from evalkit.results.schema import SAMPLES, SCORES, TIMINGS, conform
 
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "hf"}
@@ -139,7 +140,7 @@ class Store:
             Exception: The file system's own, usually an `OSError`.
         """
         path = f"{self.path_of(manifest.run_id)}/{MANIFEST_NAME}"
-        content = manifest.model_dump_json(indent=2).encode()
+        content = json.dumps(redacted(manifest.model_dump(mode="json")), indent=2).encode()
         if not isinstance(self._fs, LocalFileSystem):  # an object appears whole or not at all
             self._fs.pipe_file(path, content)
             return

@@ -10,6 +10,7 @@ from typing import Any
 
 from evalkit.errors import DataError
 from evalkit.metrics.statistics import sample_statistics
+from evalkit.redact import redacted, without_secrets
 from evalkit.results import (
     SAMPLES,
     SCORES,
@@ -21,7 +22,6 @@ from evalkit.results import (
     TaskRecord,
     table,
 )
-from evalkit.results.redact import redacted, without_secrets
 from evalkit.stats import Estimate, estimate
 from evalkit.types import Decoding, Document, Request, RequestKind, digest
 

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from evalkit.engine.local import LocalEngine
 from evalkit.results import Manifest, ModelRecord, TaskRecord
-from evalkit.results.redact import redacted
 from evalkit.runner.environment import environment
 from evalkit.runner.journal import Journal
 from evalkit.runner.plan import Plan
@@ -68,6 +67,7 @@ def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: LocalEn
                 version=planned.task.version,
                 config_hash=planned.task.config_hash,
                 data_hash=planned.data_hash,
+                prompts_hash=planned.prompts_hash,
                 num_fewshot=planned.task.num_fewshot,
                 request_kind=planned.documents[0].requests[0].kind,
                 documents=len(planned.documents),
@@ -77,7 +77,7 @@ def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: LocalEn
             for planned in plan.tasks
         },
         suites=plan.suites,
-        settings=redacted(plan.settings.model_dump(mode="json")),
+        settings=plan.settings.model_dump(mode="json"),
         environment=environment(engine.loaded.device) | {"engine": engine.settings},
         answered_by=origin.answered_by,
         resumed=origin.resumed,

@@ -24,6 +24,11 @@ class PlannedTask:
         return digest([document.doc_hash for document in self.documents])
 
     @property
+    def prompts_hash(self) -> str:
+        """Hash over the hashes of the documents' requests, in order."""
+        return digest([document.prompt_hash for document in self.documents])
+
+    @property
     def requests(self) -> int:
         """Requests over all documents."""
         return sum(len(document.requests) for document in self.documents)

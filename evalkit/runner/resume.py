@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from evalkit.errors import DataError, UsageError
+from evalkit.redact import redacted
 from evalkit.results import Store
 from evalkit.results.partial import journal_root, unfinished_runs
-from evalkit.results.redact import redacted
 from evalkit.runner.identity import answered_by
 from evalkit.runner.journal import Header, Journal, read_journal, request_keys
 from evalkit.runner.plan import Plan

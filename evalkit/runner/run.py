@@ -8,9 +8,9 @@ from typing import Any
 
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import EvaluationError, StoppedError
+from evalkit.redact import without_secrets
 from evalkit.results import Manifest, RunFiles
 from evalkit.results.partial import forget_journal, keep
-from evalkit.results.redact import without_secrets
 from evalkit.runner.manifest import Origin, make_manifest, new_run_id
 from evalkit.runner.plan import Plan, make_plan
 from evalkit.runner.respond import respond
