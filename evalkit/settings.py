@@ -38,6 +38,17 @@ class RunSettings(BaseModel):
     include_path: list[Path] = Field(
         default_factory=list, description="Folder of further task YAML files; may be repeated."
     )
+    trust_remote_code: list[Path] = Field(
+        default_factory=list, description="Checkpoint folder whose own Python code may run."
+    )
+    trust_functions: list[Path] = Field(
+        default_factory=list,
+        description="Task file or folder whose !function tags may run; may be repeated.",
+    )
+    trust_code_execution: list[Path] = Field(
+        default_factory=list,
+        description="Task file or folder that may run code the model wrote; may be repeated.",
+    )
     store: str = Field("reports", description="Folder or URL that holds the runs.")
     name: str | None = Field(None, description="Name of the run; by default the checkpoint's.")
     tags: dict[str, str] = Field(
@@ -56,7 +67,13 @@ class RunSettings(BaseModel):
             for name in ([part] if Path(part).is_file() else part.replace(",", " ").split())
         ]
 
-    @field_validator("include_path", mode="before")
+    @field_validator(
+        "include_path",
+        "trust_remote_code",
+        "trust_functions",
+        "trust_code_execution",
+        mode="before",
+    )
     @classmethod
     def _listed(cls, value: object) -> object:
         return [value] if isinstance(value, str | Path) else value

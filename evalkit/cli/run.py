@@ -38,6 +38,15 @@ def run(
         typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror")),
     ] = None,
     include_path: Annotated[list[str] | None, typer.Option(help=describe("include_path"))] = None,
+    trust_remote_code: Annotated[
+        list[str] | None, typer.Option(help=describe("trust_remote_code"))
+    ] = None,
+    trust_functions: Annotated[
+        list[str] | None, typer.Option(help=describe("trust_functions"))
+    ] = None,
+    trust_code_execution: Annotated[
+        list[str] | None, typer.Option(help=describe("trust_code_execution"))
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     name: Annotated[str | None, typer.Option(help=describe("name"))] = None,
     tag: Annotated[list[str] | None, typer.Option(help=describe("tags"))] = None,
@@ -66,6 +75,9 @@ def run(
         "seed": seed,
         "mirror": mirror,
         "include_path": include_path or [],
+        "trust_remote_code": trust_remote_code or [],
+        "trust_functions": trust_functions or [],
+        "trust_code_execution": trust_code_execution or [],
         "name": name,
         "tags": _tags(tag or []),
     }

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -43,12 +43,14 @@ class Checkpoint:
         config: Content of config.json.
         weights: The safetensors files, sorted by name.
         tensors: Tensor name -> shape, from the files' headers.
+        trusts_code: Whether the user has allowed Python code in the folder to run.
     """
 
     path: Path
     config: dict[str, Any]
     weights: tuple[Path, ...]
     tensors: dict[str, tuple[int, ...]]
+    trusts_code: bool = False
 
     @property
     def architecture(self) -> str | None:
@@ -95,12 +97,15 @@ class Checkpoint:
         )
 
 
-def open_checkpoint(model: str | Path, mirror: str | Path | None = None) -> Checkpoint:
+def open_checkpoint(
+    model: str | Path, mirror: str | Path | None = None, trusted: Collection[Path] = ()
+) -> Checkpoint:
     """Check a checkpoint's files without loading them.
 
     Args:
         model: A folder, or `org/name` of a model in the mirror.
         mirror: Folder in the hub's layout, with `models/<org>/<name>/`.
+        trusted: Checkpoints whose own Python code may run.
 
     Raises:
         DataError: It is no checkpoint, holds pickled weights only, or a file is damaged.
@@ -122,7 +127,8 @@ def open_checkpoint(model: str | Path, mirror: str | Path | None = None) -> Chec
         raise DataError(
             f"{path} has no tokenizer; copy its tokenizer files (tokenizer.json) into the folder."
         )
-    checkpoint = Checkpoint(path, config, weights, tensors)
+    trusts_code = path in [folder.resolve() for folder in trusted]
+    checkpoint = Checkpoint(path, config, weights, tensors, trusts_code)
     _check_causal(checkpoint)
     return checkpoint
 

@@ -44,9 +44,12 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         DataError: The tokenizer cannot be read or has more tokens than the embedding has rows.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            checkpoint.path, local_files_only=True, trust_remote_code=checkpoint.trusts_code
+        )
         size = _tokens_of_texts(tokenizer)
     except Exception as error:
+        _refuse_code(checkpoint, error)
         raise DataError(
             f"The tokenizer in {checkpoint.path} cannot be loaded: {_first_line(error)}"
         ) from error
@@ -82,8 +85,10 @@ def load_model(
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
+            trust_remote_code=checkpoint.trusts_code,
         )
     except Exception as error:
+        _refuse_code(checkpoint, error)
         raise DataError(
             f"The model in {checkpoint.path} cannot be loaded: {_first_line(error)}"
         ) from error
@@ -156,6 +161,15 @@ def _stop_tokens(model: Any, tokenizer: PreTrainedTokenizerBase) -> frozenset[in
     configured = model.generation_config.eos_token_id
     tokens = configured if isinstance(configured, list) else [configured]
     return frozenset(t for t in [*tokens, tokenizer.eos_token_id] if t is not None)
+
+
+def _refuse_code(checkpoint: Checkpoint, error: Exception) -> None:
+    """Say so where the reason is Python code in the folder that may not run."""
+    if "trust_remote_code" in str(error) and not checkpoint.trusts_code:
+        raise UsageError(
+            f"{checkpoint.path} brings Python code of its own; read it, and allow it with "
+            f"--trust-remote-code {checkpoint.path}"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,5 +3,6 @@
 from evalkit.registry.index import Entry
 from evalkit.registry.registry import Leaf, Registry, Selection
 from evalkit.registry.task import Task
+from evalkit.registry.trust import Trust
 
-__all__ = ["Entry", "Leaf", "Registry", "Selection", "Task"]
+__all__ = ["Entry", "Leaf", "Registry", "Selection", "Task", "Trust"]

@@ -11,6 +11,7 @@ from evalkit.errors import DataError, UsageError
 from evalkit.probes import PROBES
 from evalkit.registry.index import Entry, Index, entry_of
 from evalkit.registry.task import Task
+from evalkit.registry.trust import Trust
 from evalkit.registry.yaml_file import read_yaml
 
 _GLOB = set("*?[")
@@ -38,16 +39,23 @@ class Registry:
     Args:
         include_paths: Folders of further task YAML files.
         mirror: Folder in the hub's layout that tasks' data is read from.
+        trust: Which task files may run Python of their own.
 
     Raises:
         UsageError: A folder does not exist.
     """
 
-    def __init__(self, include_paths: Sequence[Path] = (), mirror: Path | None = None) -> None:
+    def __init__(
+        self,
+        include_paths: Sequence[Path] = (),
+        mirror: Path | None = None,
+        trust: Trust | None = None,
+    ) -> None:
         if mirror is not None and not mirror.is_dir():
             raise UsageError(f"--mirror {mirror} is no folder.")
         self._index = Index(include_paths)
         self._mirror = mirror
+        self._trust = trust or Trust()
         self._opening: list[str] = []
 
     def entries(self, stock: bool = True) -> list[Entry]:
@@ -87,7 +95,12 @@ class Registry:
         from evalkit.registry.yaml_task import load_yaml_task
 
         return load_yaml_task(
-            leaf.entry, dict(leaf.overrides), self._mirror, num_fewshot, fewshot_seeding
+            leaf.entry,
+            dict(leaf.overrides),
+            self._mirror,
+            num_fewshot,
+            fewshot_seeding,
+            self._trust,
         )
 
     def _match(self, pattern: str) -> list[Entry]:
@@ -130,7 +143,10 @@ class Registry:
             return
         if group.name in self._opening:
             raise DataError(f"{group.path}: the suite {group.name} contains itself.")
+        self._trust.check_functions(group.path)
         config = read_yaml(group.path)
+        for settings in _mappings(config):
+            self._trust.check_metrics(group.path, settings.get("metric_list"))
         own = {k: v for k, v in config.items() if k not in GroupConfig.__dataclass_fields__}
         members = config.get("task") or []
         self._opening.append(group.name)
@@ -163,3 +179,13 @@ class Registry:
                 f"{self._nearest(name)}"
             )
         return entry
+
+
+def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
+    """A group's settings, and those of its members."""
+    if isinstance(value, Mapping):
+        yield value
+        yield from _mappings(value.get("task"))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _mappings(inner)

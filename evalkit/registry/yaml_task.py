@@ -17,6 +17,7 @@ from evalkit.errors import DataError, EvalkitError, EvaluationError, UsageError
 from evalkit.metrics.statistics import sample_statistics
 from evalkit.registry.data import localise
 from evalkit.registry.index import Entry
+from evalkit.registry.trust import Trust, sandbox_templates
 from evalkit.registry.yaml_file import read_yaml
 from evalkit.types import (
     Document,
@@ -45,15 +46,21 @@ def load_yaml_task(
     mirror: Path | None,
     num_fewshot: int | None,
     fewshot_seeding: str = "document",
+    trust: Trust | None = None,
 ) -> "YamlTask":
     """Build the task of an index entry with its data.
 
     Raises:
+        UsageError: It runs Python, or what a model wrote, and was not named as one that may.
         DataError: lm-eval refuses the definition, or the data cannot be read.
     """
     if entry.path is None:
         raise DataError(f"Task {entry.name} has no YAML file.")
+    trust = trust or Trust()
+    trust.check_functions(entry.path)
+    sandbox_templates()
     config = {**read_yaml(entry.path), **overrides, "task": entry.name}
+    trust.check_metrics(entry.path, config.get("metric_list"))
     for key in ("tag", "group", "task_list"):
         config.pop(key, None)
     source = {k: v for k, v in config.items() if k != "dataset_kwargs"}
@@ -72,7 +79,7 @@ def load_yaml_task(
         raise DataError(
             f"Task {entry.name} ({entry.path}) cannot be loaded: {_say(error)}"
         ) from error
-    _refuse(task, entry.name)
+    _refuse(task, entry.name, entry.path, trust)
     config_hash = digest(_without_functions(source))
     return YamlTask(task, entry, config_hash, num_fewshot, fewshot_seeding)
 
@@ -247,13 +254,16 @@ def _build(config: dict[str, Any]) -> Any:
         logging.getLogger("lm_eval").setLevel(level)
 
 
-def _refuse(task: Any, name: str) -> None:
+def _refuse(task: Any, name: str, file: Path, trust: Trust) -> None:
     known = getattr(task, "_metric_fn_list", {})
     unknown = [metric for metric, function in known.items() if function is None]
     if unknown and task.config.process_results is None:
         raise DataError(f"Task {name} names the metric {unknown[0]!r}, which does not exist.")
-    if getattr(task, "UNSAFE_CODE", False):
-        raise UsageError(f"Task {name} runs code that the model wrote; evalkit does not do that.")
+    if getattr(task, "UNSAFE_CODE", False) and not trust.allows_code(file):
+        raise UsageError(
+            f"Task {name} runs code that the model wrote; where that can do no harm, allow it with "
+            f"--trust-code-execution {file}"
+        )
     if getattr(task, "MULTIMODAL", False):
         raise UsageError(f"Task {name} shows images or sound; evalkit measures text models.")
 

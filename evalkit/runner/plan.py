@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from evalkit.engine.checkpoint import Checkpoint, open_checkpoint
 from evalkit.errors import UsageError
-from evalkit.registry import Registry, Task
+from evalkit.registry import Registry, Task, Trust
 from evalkit.results import Store
 from evalkit.runner.progress import progress
 from evalkit.settings import RunSettings
@@ -59,8 +59,9 @@ def make_plan(settings: RunSettings) -> Plan:
     """
     if settings.mirror is not None and not settings.mirror.is_dir():
         raise UsageError(f"--mirror {settings.mirror} is no folder.")
-    checkpoint = open_checkpoint(settings.model, settings.mirror)
-    registry = Registry(settings.include_path, settings.mirror)
+    checkpoint = open_checkpoint(settings.model, settings.mirror, settings.trust_remote_code)
+    trust = Trust(tuple(settings.trust_functions), tuple(settings.trust_code_execution))
+    registry = Registry(settings.include_path, settings.mirror, trust)
     selection = registry.select(settings.tasks)
     store = Store(settings.store)
     store.check_writable()

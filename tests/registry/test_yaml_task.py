@@ -7,7 +7,7 @@ import pytest
 from lm_eval.api.metrics import median
 
 from evalkit.errors import DataError, EvaluationError, UsageError
-from evalkit.registry import Registry
+from evalkit.registry import Registry, Trust
 from evalkit.registry.yaml_task import _without_functions
 from evalkit.runner.score import score_task
 from evalkit.types import Response
@@ -33,8 +33,8 @@ def load(tmp_path):
     def build(body):
         file = tmp_path / "task.yaml"
         file.write_text("task: made_up\n" + HEAD + body)
-        leaf = Registry().select([str(file)]).leaves["made_up"]
-        return Registry().load(leaf)
+        registry = Registry(trust=Trust(functions=(tmp_path,)))
+        return registry.load(registry.select([str(file)]).leaves["made_up"])
 
     return build
 
