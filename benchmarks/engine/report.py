@@ -81,7 +81,7 @@ the share of that peak counts the model's linear layers only, attention not at a
 
 A ratio is HFLM's seconds over evalkit's; the floor is for CPU seconds. *Tokens requested* are those
 of all requests, each for itself; *computed* are the positions that went through the model. A
-flipped answer is a document whose likeliest choice, or whose generated text, is another. The
-*Working* memory is
-what a pass needs beyond the libraries and the loaded model. The contexts of stories15M end at 256 tokens, so that no 5-shot preamble fits.
+flipped answer is a document whose likeliest choice, or whose generated text, is another. *Working*
+memory is what a pass needs beyond the libraries and the loaded model. The contexts of stories15M
+end at 256 tokens, so that no 5-shot preamble fits and the prompts share nothing.
 """

@@ -10,9 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers.activations import NewGELUActivation
+from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
 from transformers.pytorch_utils import Conv1D
 
 _ROWS = 1024
+# oneDNN's names of what follows a product: operation, its numbers, its variant.
+_PLAIN: tuple[str, list[float], str] = ("none", [], "")
+_GELU: tuple[str, list[float], str] = ("gelu", [], "tanh")
 _GAIN = 1.15
 
 
@@ -22,18 +26,20 @@ class PackedLinear(nn.Module):
     Args:
         weight: Shape (outputs, inputs), float32.
         bias: Shape (outputs,), or None.
+        gelu: Whether GELU in its tanh form follows, computed while the product is at hand.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: bool = False) -> None:
         super().__init__()
         self.out_features, self.in_features = weight.shape
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
         self._bias = bias
+        self._then = _GELU if gelu else _PLAIN
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (..., inputs) to (..., outputs)."""
         product: Tensor = torch.ops.mkldnn._linear_pointwise(
-            inputs, self._packed, self._bias, "none", [], ""
+            inputs, self._packed, self._bias, *self._then
         )
         return product
 
@@ -42,7 +48,7 @@ def pack_linears(model: nn.Module) -> bool:
     """Replace a float32 CPU model's linear layers where oneDNN is faster here; says whether it was.
 
     The figures agree to float tolerance: both libraries sum the same products, in another order.
-    GPT-2's activation, written out in six operations, becomes the one that PyTorch has for it.
+    GPT-2's activation, written out in six operations, becomes a part of the product before it.
     """
     places = [
         (parent, name)
@@ -55,11 +61,10 @@ def pack_linears(model: nn.Module) -> bool:
         return False
     for parent, name in places:
         layer = getattr(parent, name)
-        setattr(parent, name, PackedLinear(_weight(layer), layer.bias))
-    for parent in model.modules():
-        for name, child in parent.named_children():
-            if type(child) is NewGELUActivation:
-                setattr(parent, name, nn.GELU(approximate="tanh"))
+        gelu = type(parent) is GPT2MLP and name == "c_fc" and type(parent.act) is NewGELUActivation
+        setattr(parent, name, PackedLinear(_weight(layer), layer.bias, gelu))
+        if gelu:
+            parent.act = nn.Identity()
     # What is left still points into the mapped weight file, which would stay in memory whole.
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()

@@ -1,6 +1,8 @@
 """Runs the passes of a forest through a model."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +12,8 @@ from evalkit.engine.attention import Layer, attending
 from evalkit.engine.forest import Pass, Places
 from evalkit.engine.loading import LoadedModel
 
-# Neighbouring trees smaller than this attend together: one call costs more than the masked waste.
+# Neighbouring subtrees smaller than this attend together: one call costs more than the masked
+# waste. One of twice the size is cut where it branches.
 _GROUP = 128
 
 KeyValues = tuple[Tensor, Tensor]
@@ -82,21 +85,23 @@ class ForestAttention:
     device: torch.device
     remember: bool
     own: dict[int, KeyValues] = field(default_factory=dict)
-    _masks: dict[int | None, list[tuple[int, int, Tensor | None]]] = field(default_factory=dict)
+    _masks: dict[int | None, list[tuple["Group", Tensor | None]]] = field(default_factory=dict)
 
     def attend(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Attend group by group: trees of the forest do not see each other."""
+        """Attend group by group: subtrees do not see each other, but all see their ancestors."""
         if self.remember:
             self.own[layer.index] = key, value
         before = self.prefix.get(layer.index)
         result = torch.empty(
             *query.shape[:-1], value.shape[-1], dtype=query.dtype, device=query.device
         )
-        for low, high, mask in self._groups(layer.window):
-            keys, values = key[:, :, low:high], value[:, :, low:high]
-            if before is not None:
-                keys, values = torch.cat([before[0], keys], 2), torch.cat([before[1], values], 2)
-            result[:, :, low:high] = layer.attention(query[:, :, low:high], keys, values, mask)
+        for group, mask in self._groups(layer.window):
+            keys, values = (
+                _along(group, part, below)
+                for part, below in zip((key, value), before or (None, None), strict=True)
+            )
+            own = slice(group.low, group.high)
+            result[:, :, own] = layer.attention(query[:, :, own], keys, values, mask)
         return result
 
     def with_prefix(self) -> dict[int, KeyValues]:
@@ -111,44 +116,78 @@ class ForestAttention:
             for layer, (k, v) in self.own.items()
         }
 
-    def _groups(self, window: int | None) -> list[tuple[int, int, Tensor | None]]:
-        """(first place, one past the last, mask) of each group of trees."""
+    def _groups(self, window: int | None) -> list[tuple["Group", Tensor | None]]:
+        """The groups, each with its mask."""
         deepest = int(self.step.depths.max())
         window = window if window is not None and window <= deepest else None
         if window not in self._masks:
-            self._masks[window] = [
-                (low, high, self._mask(low, high, window)) for low, high in _cuts(self.step.ends)
-            ]
+            groups = _cut(self.step.ends, 0, len(self.step.ends), ())
+            self._masks[window] = [(group, self._mask(group, window)) for group in groups]
         return self._masks[window]
 
-    def _mask(self, low: int, high: int, window: int | None) -> Tensor | None:
-        """Added to the scores, shape (tokens, prefix + tokens); None where plainly causal."""
-        ends = self.step.ends[low:high]
-        before = int(self.step.depths[0]) if self.prefix else 0
-        if not before and window is None and (ends == high).all():
+    def _mask(self, group: "Group", window: int | None) -> Tensor | None:
+        """Added to the scores, shape (tokens, seen and own tokens); None where plainly causal."""
+        own = slice(group.low, group.high)
+        ends, depths = self.step.ends[own], self.step.depths[own]
+        below = np.arange(int(self.step.depths[0]) if self.prefix else 0)
+        path = [self.step.depths[low:high] for low, high in group.path]
+        above = np.concatenate([below, *path]) if group.path else below
+        if not len(above) and window is None and (ends == group.high).all():
             return None
-        place = np.arange(low, high)
+        place = np.arange(group.low, group.high)
         seen = (place[:, None] >= place) & (place[:, None] < ends)
-        if before:
-            seen = np.concatenate([np.ones((high - low, before), dtype=bool), seen], axis=1)
+        seen = np.concatenate([np.ones((len(place), len(above)), dtype=bool), seen], axis=1)
         if window is not None:
-            depths = self.step.depths[low:high]
-            distance = depths[:, None] - np.concatenate([np.arange(before), depths])
-            seen &= distance < window
+            seen &= depths[:, None] - np.concatenate([above, depths]) < window
         mask = torch.zeros(seen.shape, dtype=self.dtype)
         mask.masked_fill_(torch.from_numpy(~seen), -torch.inf)
         return mask.to(self.device)
 
 
-def _cuts(ends: Places) -> list[tuple[int, int]]:
-    """Borders of groups: whole trees, small ones together."""
-    cuts, low, place = [], 0, 0
-    while place < len(ends):
-        place = int(ends[place])
-        if place - low >= _GROUP or place == len(ends):
-            cuts.append((low, place))
-            low = place
-    return cuts
+class Group(NamedTuple):
+    """Tokens that attend together.
+
+    Attributes:
+        low: First place.
+        high: One more than the last place.
+        path: Runs of places (first, one more than the last) of their common ancestors.
+    """
+
+    low: int
+    high: int
+    path: tuple[tuple[int, int], ...]
+
+
+def _cut(ends: Places, low: int, high: int, path: tuple[tuple[int, int], ...]) -> Iterator[Group]:
+    """Groups of neighbouring subtrees; a large subtree's stem, and what branches from it, apart."""
+    start = place = low
+    while place < high:
+        end = int(ends[place])
+        stem = _stem(ends, place, end) if end - place >= 2 * _GROUP else end
+        if stem < end:
+            if start < place:
+                yield Group(start, place, path)
+            yield Group(place, stem, path)
+            yield from _cut(ends, stem, end, (*path, (place, stem)))
+            start = end
+        elif end - start >= _GROUP or end == high:
+            yield Group(start, end, path)
+            start = end
+        place = end
+
+
+def _stem(ends: Places, low: int, high: int) -> int:
+    """One more than the last place before the subtree branches."""
+    branched = np.flatnonzero(ends[low:high] != high)
+    return low + int(branched[0]) if len(branched) else high
+
+
+def _along(group: Group, own: Tensor, below: Tensor | None) -> Tensor:
+    """What a group's tokens may see of keys or values: the prefix, their ancestors, themselves."""
+    runs = [*group.path, (group.low, group.high)]
+    parts = [own[:, :, low:high] for low, high in runs]
+    parts = parts if below is None else [below, *parts]
+    return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
 
 def _row(values: Places, device: torch.device) -> Tensor:

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from evalkit.engine import scoring
+from evalkit.engine import forward, scoring
+from evalkit.engine.budget import Budget
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.engine.forest import plan_passes
 from evalkit.engine.local import LocalEngine
@@ -127,6 +128,36 @@ def test_sliding_windows_and_soft_caps_are_honoured(tmp_path, family):
     requests = every_pair()
     for request, response in zip(requests, ask(engine, requests), strict=True):
         assert response.loglikelihood == pytest.approx(by_definition(folder, request), abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mistral", "gemma2"])
+def test_attention_is_cut_where_trees_branch(tmp_path, monkeypatch, family, size):
+    """Stems and branches attend apart, on carried trunks too, and no score moves."""
+    monkeypatch.setattr(forward, "_GROUP", size)
+    folder = make_checkpoint(tmp_path / family, family, sliding_window=8)
+    engine = LocalEngine(open_checkpoint(folder), device="cpu")
+    assert engine.is_forest
+    requests = every_pair()
+    expected = [by_definition(folder, request) for request in requests]
+    for tokens in (1024, 16):
+        engine._scorer.budget = Budget(tokens, tokens)
+        for value, response in zip(expected, ask(engine, requests), strict=True):
+            assert response.loglikelihood == pytest.approx(value, abs=1e-3)
+
+
+def test_groups_cover_each_token_once_with_its_ancestors(monkeypatch):
+    monkeypatch.setattr(forward, "_GROUP", 2)
+    stem = tuple(range(6))
+    spans = [Span((*stem, a, b, b, b, 0), 1) for a in (7, 8) for b in (9, 10)]
+    (step,) = plan_passes(spans, token_budget=100, prediction_budget=100)
+    groups = list(forward._cut(step.ends, 0, len(step.ends), ()))
+    assert [place for g in groups for place in range(g.low, g.high)] == list(range(len(step.ends)))
+    assert max(len(group.path) for group in groups) == 2
+    for group in groups:
+        above = [place for low, high in group.path for place in range(low, high)]
+        ancestors = [p for p in range(group.low) if step.ends[p] >= group.high]
+        assert above == ancestors
 
 
 def test_positions_that_depend_on_length_are_scored_alone(tmp_path):
