@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -69,6 +70,9 @@ def main() -> None:
 
     0 done, 1 the gate found a regression, 2 wrong usage or input, 3 failed or incomplete.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter shows its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except EvalkitError as error:
@@ -76,6 +80,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        about = f"{error.filename}: " if error.filename else ""
+        fail(f"{about}{error.strerror or error}.", EvalkitError.exit_code)
     except Exception as error:
         # Python would exit with 1, which CI reads as a regression.
         print(plain(without_secrets(traceback.format_exc())), file=sys.stderr)

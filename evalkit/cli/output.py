@@ -15,7 +15,11 @@ StoreOption = Annotated[
 ]
 DEFAULT_STORE = "reports"
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Control characters, line and direction marks, halves of characters, invisible tags.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff"
+    r"\U000e0000-\U000e007f]"
+)
 
 
 def plain(text: object) -> str:
@@ -26,7 +30,8 @@ def plain(text: object) -> str:
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a Markdown table; None is shown as an empty cell."""
     cells = [["" if cell is None else _cell(cell) for cell in row] for row in rows]
-    print(tabulate(cells, headers=list(headers), tablefmt="pipe", disable_numparse=True))
+    shown = [_cell(header) for header in headers]
+    print(tabulate(cells, headers=shown, tablefmt="pipe", disable_numparse=True))
 
 
 def note(message: str) -> None:

@@ -15,6 +15,7 @@ from evalkit.errors import DataError
 TRAINING_MANIFEST = "evalkit.json"
 # In the order in which lm-eval looks for them.
 CONTEXT_LENGTH_NAMES = ("n_positions", "max_position_embeddings", "n_ctx")
+_LONGEST_NAME = 255
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -135,6 +136,8 @@ def open_checkpoint(
 
 def _locate(model: str | Path, mirror: str | Path | None) -> Path:
     path = Path(model)
+    if len(path.name.encode(errors="replace")) > _LONGEST_NAME:
+        raise DataError(f"There is no checkpoint of so long a name: {path.name[:40]}...")
     if path.is_dir():
         return path.resolve()
     if path.is_file():

@@ -12,7 +12,8 @@ import pandas as pd
 
 from evalkit.results.manifest import Manifest
 from evalkit.results.store import Store
-from evalkit.results.text import markdown_table, number, span
+from evalkit.results.text import markdown_table, number, span, visible
+from evalkit.types import digest
 
 FORMATS = ("csv", "json", "markdown", "lm-eval")
 _RUN_COLUMNS = ("run_id", "name", "created", "model")
@@ -37,7 +38,7 @@ def to_json(store: Store, runs: Sequence[Manifest]) -> str:
         }
         for run in runs
     ]
-    return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(found, indent=2, allow_nan=False) + "\n"
 
 
 def to_markdown(store: Store, runs: Sequence[Manifest]) -> str:
@@ -73,8 +74,15 @@ def to_lm_eval(store: Store, runs: Sequence[Manifest], folder: Path) -> list[Pat
 
 
 def inert(text: object) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if _FORMULA.match(str(text)) else str(text)
+    """Text on one line, without control characters, that no spreadsheet takes for a formula."""
+    shown = visible(text)
+    return f"'{shown}" if _FORMULA.match(shown) else shown
+
+
+def samples_name(task: str) -> str:
+    """lm-eval's name of a task in file names; a long one is cut."""
+    name = re.sub(r"\W", "_", task)
+    return name if len(name.encode()) <= 150 else f"{name[:40]}_{digest(task)}"
 
 
 def _scores(store: Store, runs: Sequence[Manifest]) -> pd.DataFrame:
@@ -95,12 +103,13 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_lm_eval(store: Store, run: Manifest, folder: Path) -> Path:
-    home = folder / re.sub(r'[."<>:/|\\?*\[\]\s]+', "__", run.model.name)[:100]
+    home = folder / re.sub(r'[."<>:/|\\?*\[\]\s]+', "__", run.model.name)[:60]
     home.mkdir(parents=True, exist_ok=True)
     stamp = _stamp(run)
     for task, record in run.tasks.items():
-        name = re.sub(r"\W", "_", task)
-        with (home / f"samples_{name}_{stamp}.jsonl").open("w", encoding="utf-8") as file:
+        with (home / f"samples_{samples_name(task)}_{stamp}.jsonl").open(
+            "w", encoding="utf-8"
+        ) as file:
             for row in store.samples_table(run.run_id, task).to_pylist():
                 file.write(json.dumps(_sample(row, record.request_kind), ensure_ascii=False) + "\n")
     path = home / f"results_{stamp}.json"

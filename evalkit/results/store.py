@@ -31,7 +31,9 @@ from evalkit.results.index import (
 )
 from evalkit.results.manifest import Manifest
 from evalkit.results.schema import SAMPLES, SCORES, TIMINGS, conform
+from evalkit.types import digest
 
+_LONGEST_NAME = 200
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "hf"}
 # A page of samples is read by itself where the rows between it and its neighbours are few.
 SAMPLE_ROWS = 8192
@@ -414,4 +416,7 @@ def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 
 
 def _samples_name(task: str) -> str:
-    return f"samples/{quote(task, safe='')}.parquet"
+    """A file name that is inside the folder whatever the task is called; a long one is cut."""
+    name = quote(task, safe="", errors="replace")
+    name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}-{digest(task)}"
+    return f"samples/{name}.parquet"

@@ -22,6 +22,7 @@ from evalkit.results import (
     TaskRecord,
     table,
 )
+from evalkit.results.export import samples_name
 from evalkit.stats import Estimate, estimate
 from evalkit.types import Decoding, Document, Request, RequestKind, digest
 
@@ -200,10 +201,8 @@ def _interval(
 
 def _samples(file: Path, task: str, config: Row) -> list[Row]:
     stamp = file.name.removeprefix("results_").removesuffix(".json")
-    safe = re.sub(r"\W", "_", task)
-    found = [file.with_name(f"samples_{name}_{stamp}.jsonl") for name in (task, safe)]
-    beside = next((path for path in found if path.is_file()), None)
-    if beside is None:
+    beside = file.with_name(f"samples_{samples_name(task)}_{stamp}.jsonl")
+    if not beside.is_file():
         return []
     with beside.open(encoding="utf-8") as lines:
         return [_sample(task, config, json.loads(line)) for line in lines if line.strip()]
