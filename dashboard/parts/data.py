@@ -7,6 +7,8 @@ import streamlit as st
 from parts.messages import say, warn_of
 
 from evalkit.results import (
+    Board,
+    Choice,
     Comparison,
     Overview,
     Store,
@@ -15,6 +17,7 @@ from evalkit.results import (
     overview,
     sample_index,
     search_samples,
+    select_board,
 )
 
 STORE = "EVALKIT_STORE"
@@ -34,6 +37,12 @@ def view() -> Overview:
         say("This store holds no runs yet.", f"Make one with: evalkit run --store {opened.url}")
         st.stop()
     return found
+
+
+def board(choice: Choice) -> Board:
+    """What a leaderboard shows; not to be changed in place."""
+    opened = store()
+    return _board(opened.url, fingerprint(opened), choice)
 
 
 def index(run_id: str, task: str, score: pd.Series) -> pd.DataFrame:
@@ -60,6 +69,11 @@ def comparison(a: str, b: str) -> Comparison:
 @st.cache_resource(max_entries=2, show_spinner="Reading the store")
 def _overview(url: str, mark: str) -> Overview:
     return overview(Store(url))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Sorting")
+def _board(url: str, mark: str, choice: Choice) -> Board:
+    return select_board(_overview(url, mark), choice)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading samples")

@@ -81,13 +81,14 @@ def _forest(rows: pd.DataFrame) -> None:
     rows = rows[rows["difference"].notna()]
     together = rows["is_share"] & (rows["standing"] != "")
     if together.any():
-        st.altair_chart(forest(rows[together]), alt="Differences of shares with 95 % intervals")
+        forest(rows[together], "Differences of shares with 95 % intervals")
     others = rows[~together]
     for start in range(0, len(others), PER_LINE):
         for place, column in enumerate(st.columns(PER_LINE)):
             one = others.iloc[start + place : start + place + 1]
             if len(one):
-                column.altair_chart(forest(one), alt="A difference with its 95 % interval")
+                with column:
+                    forest(one, "A difference with its 95 % interval")
 
 
 def _table(rows: pd.DataFrame) -> None:

@@ -1,26 +1,28 @@
 """Leaderboard: which checkpoint is best, and how sure that is."""
 
-from typing import Any
+from datetime import date
 
 import pandas as pd
 import streamlit as st
 from parts import data
+from parts.cells import cells, heading
 from parts.charts import intervals
-from parts.export import as_csv, as_markdown
+from parts.export import as_csv, as_latex, as_markdown
 from parts.links import link
 from parts.pick import pick
-from parts.text import digits_for, label, number, visible
+from parts.text import label, visible
 
-from evalkit.results import Overview, leaderboard
+from evalkit.results import Board, Choice, Overview, suites
 
 ROWS = 50
+FIGURES = 60
 CHART_ROWS = 20
 CHARTS = 12
 PER_LINE = 3
 ALL = "All"
 NEWEST = "Newest first"
 EACH = "Each task's primary"
-SIGNS = {"best": " ●", "tied": " ○", "": ""}
+COLUMNS = {"": "Tasks", "suites": "Suites"}
 SHADES = {
     "●": "background-color: rgba(0, 114, 178, 0.24)",
     "○": "background-color: rgba(86, 180, 233, 0.16)",
@@ -29,6 +31,10 @@ LEGEND = (
     "Value and 95 % interval. ● best of its column, ○ not told apart from the best, "
     "† other documents or another definition than most runs, so never marked. "
     "↑ more is better, ↓ less is better."
+)
+MEANS = (
+    "A suite's column is the plain mean of one metric over its tasks; metrics on no common scale, "
+    "such as perplexity, are left out."
 )
 
 
@@ -42,49 +48,51 @@ def page() -> None:
         )
         sorting = st.container(width=320)
         with st.popover("Filter"):
-            runs = _filtered(found)
-            suite, metric = _task_filters(found)
-    scores = found.scores[found.scores["run_id"].isin(runs["run_id"])]
-    scores = _searched(_of_family(scores), runs, text)
-    if suite is not None:
-        scores = scores[scores["task"].isin(suite)]
-    board = leaderboard(scores, metric)
-    if board.empty:
+            filters = _filters(found)
+    board = data.board(Choice(text=text, family=_family(found), **filters))
+    if board.scores.empty:
         st.info("No run and task fit these choices.")
         return
     with sorting:
-        runs = _sorted(runs[runs["run_id"].isin(board["run_id"])], board)
+        runs = _sorted(board)
     _table(runs, board)
-    _charts(runs, board)
+    _charts(runs, board.scores)
 
 
-def _filtered(found: Overview) -> pd.DataFrame:
-    """Runs of the chosen models that bear every chosen tag."""
-    runs = found.runs
-    models = sorted(runs["model"].unique())
-    tags = sorted({tag for row in runs["tags"] for tag in row})
-    wanted = st.multiselect("Models", models, key="model", bind="query-params", format_func=visible)
-    borne = st.multiselect("Tags", tags, key="tag", bind="query-params", format_func=visible)
-    if wanted:
-        runs = runs[runs["model"].isin(wanted)]
-    return runs[[set(borne) <= set(row) for row in runs["tags"]]]
+def _filters(found: Overview) -> dict[str, object]:
+    """What the popover holds, by the fields of `Choice`."""
+    names = {
+        "models": ("Models", "model", sorted(found.runs["model"].unique())),
+        "tags": ("Tags", "tag", sorted({tag for row in found.runs["tags"] for tag in row})),
+        "tasks": ("Tasks", "tasks", sorted(found.scores["task"].unique())),
+    }
+    chosen: dict[str, object] = {
+        field: tuple(
+            st.multiselect(title, options, key=key, bind="query-params", format_func=visible)
+        )
+        for field, (title, key, options) in names.items()
+    }
+    since, until = st.columns(2)
+    chosen["since"] = _day("From day", "since", since)
+    chosen["until"] = _day("To day", "until", until)
+    named = ["", *sorted(suites(found))]
+    chosen["suite"] = pick("Suite", named, "suite", "", lambda name: visible(name or ALL)) or None
+    metrics = ["", *sorted(found.scores["metric"].unique())]
+    chosen["metric"] = (
+        pick("Metric", metrics, "metric", "", lambda name: visible(name or EACH)) or None
+    )
+    chosen["by_suite"] = pick("Columns", list(COLUMNS), "by", "", COLUMNS.__getitem__) == "suites"
+    return chosen
 
 
-def _task_filters(found: Overview) -> tuple[list[str] | None, str | None]:
-    """Tasks of the chosen suite and the chosen metric; None for all and for the primary one."""
-    suites: dict[str, list[str]] = {}
-    for run in found.manifests.values():
-        suites = {**run.suites, **suites}
-    suite = pick("Suite", ["", *sorted(suites)], "suite", "", lambda name: visible(name or ALL))
-    metrics = sorted(found.scores["metric"].unique())
-    metric = pick("Metric", ["", *metrics], "metric", "", lambda name: visible(name or EACH))
-    return suites.get(suite), metric or None
+def _day(title: str, key: str, place: st.delta_generator.DeltaGenerator) -> date | None:
+    return place.date_input(title, value=None, key=key, bind="query-params", format="YYYY-MM-DD")
 
 
-def _of_family(scores: pd.DataFrame) -> pd.DataFrame:
-    families = sorted(scores["family"].dropna().unique())
+def _family(found: Overview) -> str | None:
+    families = sorted(found.scores["family"].dropna().unique())
     if len(families) < 2:
-        return scores
+        return None
     family = st.segmented_control(
         "Family",
         [ALL, *families],
@@ -95,50 +103,41 @@ def _of_family(scores: pd.DataFrame) -> pd.DataFrame:
         format_func=label,
         label_visibility="collapsed",
     )
-    return scores if family == ALL else scores[scores["family"] == family]
+    return None if family == ALL else family
 
 
-def _searched(scores: pd.DataFrame, runs: pd.DataFrame, text: str) -> pd.DataFrame:
-    """Scores whose task bears the text, else those whose run or model does."""
-    if not text:
-        return scores
-    words = runs["name"] + "\n" + runs["model"] + "\n" + runs["run_id"]
-    hits = runs.loc[words.str.contains(text, case=False, regex=False), "run_id"]
-    of_runs = scores["run_id"].isin(hits)
-    return scores[of_runs | scores["task"].str.contains(text, case=False, regex=False)]
-
-
-def _sorted(runs: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
+def _sorted(board: Board) -> pd.DataFrame:
     """Runs, newest first or by one figure, the best on top and those without it last."""
-    figures = list(dict.fromkeys(board["figure"]))
+    figures = list(dict.fromkeys(board.scores["figure"]))
     by = pick("Sort by", [NEWEST, *figures], "sort", NEWEST)
     if by == NEWEST:
-        return runs
-    rows = board[board["figure"] == by].set_index("run_id")
+        return board.runs
+    rows = board.scores[board.scores["figure"] == by].set_index("run_id")
     ascending = rows["higher_is_better"].eq(False).any()
-    value = runs["run_id"].map(rows["value"])
-    return runs.loc[value.sort_values(ascending=ascending, na_position="last", kind="stable").index]
+    value = board.runs["run_id"].map(rows["value"])
+    order = value.sort_values(ascending=ascending, na_position="last", kind="stable")
+    return board.runs.loc[order.index]
 
 
-def _table(runs: pd.DataFrame, board: pd.DataFrame) -> None:
-    shown = runs.head(ROWS)
+def _table(runs: pd.DataFrame, board: Board) -> None:
+    shown, scores = runs.head(ROWS), board.scores
+    figures = list(dict.fromkeys(scores["figure"]))
     if len(shown) < len(runs):
         st.caption(f"The first {ROWS} of {len(runs)} runs; search or filter to see others.")
-    cells = _cells(board[board["run_id"].isin(shown["run_id"])])
-    wide = shown[["run_id", "label"]].merge(cells, on="run_id", how="left").drop(columns="run_id")
-    figures = [name for name in cells.columns if name != "run_id"]
-    wide["date"] = shown["created"].dt.strftime("%d %b %Y").fillna("").to_numpy()
-    wide["label"] = [visible(name) for name in wide["label"]]
+    if len(figures) > FIGURES:
+        st.caption(f"The first {FIGURES} of {len(figures)} columns; choose a family or filter.")
+        scores = scores[scores["figure"].isin(figures[:FIGURES])]
+    wide = _wide(shown, scores)
+    headings = [name for name in wide.columns if name not in ("label", "date")]
     columns = {
         "label": st.column_config.TextColumn("Run", pinned=True, width=150),
         "date": st.column_config.TextColumn("Date", width=95),
     }
     columns |= {
-        name: st.column_config.TextColumn(visible(name), width=_width(name)) for name in figures
+        name: st.column_config.TextColumn(visible(name), width=_width(name)) for name in headings
     }
-    styled = wide.fillna("").style.map(_shade, subset=figures)
     picked = st.dataframe(
-        styled,
+        wide.style.map(_shade, subset=headings),
         hide_index=True,
         column_config=columns,
         alt="Leaderboard",
@@ -149,13 +148,22 @@ def _table(runs: pd.DataFrame, board: pd.DataFrame) -> None:
     )
     # The index of runs counts from the newest, however they are sorted here.
     _onward(shown.iloc[picked.selection.rows].sort_index()["run_id"].tolist())
-    st.caption(LEGEND)
-    _exports(runs, board)
+    st.caption(f"{LEGEND} {MEANS}" if scores["aggregation"].eq("mean over tasks").any() else LEGEND)
+    _exports(runs, board.scores)
 
 
-def _width(heading: str) -> int:
+def _wide(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Runs by figures as text, named and dated."""
+    texts = cells(scores[scores["run_id"].isin(runs["run_id"])])
+    wide = runs[["run_id", "label"]].merge(texts, on="run_id", how="left").drop(columns="run_id")
+    wide["date"] = runs["created"].dt.strftime("%d %b %Y").fillna("").to_numpy()
+    wide["label"] = [visible(name) for name in wide["label"]]
+    return wide.fillna("")
+
+
+def _width(text: str) -> int:
     """Pixels that show a heading in full, or a cell where that is wider."""
-    return max(165, 30 + 7 * min(len(heading), 45))
+    return max(165, 30 + 7 * min(len(text), 45))
 
 
 def _onward(chosen: list[str]) -> None:
@@ -167,62 +175,37 @@ def _onward(chosen: list[str]) -> None:
         link("Compare the two runs", "compare", a=older, b=newer)
 
 
-def _cells(board: pd.DataFrame) -> pd.DataFrame:
-    """Runs by figures, each cell a figure as text, padded so that it sorts as it reads."""
-    texts = board[["run_id"]].assign(column="", cell="")
-    for figure, rows in board.groupby("figure", sort=False):
-        largest = rows[["value", "ci_high"]].abs().max().max()
-        digits = digits_for(largest)
-        width = len(number(largest, digits))
-        texts.loc[rows.index, "column"] = _heading(figure, rows)
-        texts.loc[rows.index, "cell"] = [_cell(row, digits, width) for row in rows.itertuples()]
-    order = list(dict.fromkeys(texts["column"]))
-    wide = texts.pivot_table(index="run_id", columns="column", values="cell", aggfunc="first")
-    return wide[order].reset_index()
-
-
-def _heading(figure: str, rows: pd.DataFrame) -> str:
-    """The figure with an arrow towards what is better."""
-    known = rows["higher_is_better"].dropna()
-    return figure if known.empty else f"{figure} {'↑' if known.iloc[0] else '↓'}"
-
-
-def _cell(row: Any, digits: int, width: int) -> str:
-    value = f"{number(row.value, digits):>{width}}"
-    ends = f" ({number(row.ci_low, digits)}–{number(row.ci_high, digits)})"
-    sign = SIGNS[row.mark] if row.comparable else " †"
-    return value + (ends if row.ci_low == row.ci_low else "") + sign
-
-
 def _shade(cell: str) -> str:
     return SHADES.get(cell[-1:], "")
 
 
-def _exports(runs: pd.DataFrame, board: pd.DataFrame) -> None:
+def _exports(runs: pd.DataFrame, scores: pd.DataFrame) -> None:
     """Files of everything that fits the choices, made when asked for."""
 
     def long() -> str:
-        rows = runs[["run_id", "name", "model", "created"]].merge(board, on="run_id")
+        rows = runs[["run_id", "name", "model", "created"]].merge(scores, on="run_id")
         return as_csv(rows.drop(columns=["primary", "figure"]))
 
-    def wide() -> str:
-        rows = runs[["run_id", "label"]].merge(_cells(board), on="run_id")
-        return as_markdown(rows.fillna("").drop(columns="run_id").rename(columns={"label": "run"}))
+    def wide() -> pd.DataFrame:
+        return _wide(runs, scores).drop(columns="date").rename(columns={"label": "run"})
 
     with st.container(horizontal=True):
         st.download_button("CSV", long, "leaderboard.csv", "text/csv")
-        st.download_button("Markdown", wide, "leaderboard.md", "text/markdown")
+        st.download_button(
+            "Markdown", lambda: as_markdown(wide()), "leaderboard.md", "text/markdown"
+        )
+        st.download_button("LaTeX", lambda: as_latex(wide()), "leaderboard.tex", "text/x-tex")
 
 
-def _charts(runs: pd.DataFrame, board: pd.DataFrame) -> None:
-    shown = runs.head(CHART_ROWS)
-    order = [visible(name) for name in shown["label"]]
-    rows = shown[["run_id", "label"]].merge(board, on="run_id")
+def _charts(runs: pd.DataFrame, scores: pd.DataFrame) -> None:
+    figures = list(dict.fromkeys(scores["figure"]))
+    order = [visible(name) for name in runs["label"].head(CHART_ROWS)]
+    rows = runs[["run_id", "label"]].head(CHART_ROWS)
+    rows = rows.merge(scores[scores["figure"].isin(figures[:CHARTS])], on="run_id")
     rows["label"] = [visible(name) for name in rows["label"]]
-    figures = list(dict.fromkeys(rows["figure"]))
     st.subheader("Intervals")
-    if len(shown) < len(runs) or len(figures) > CHARTS:
-        st.caption(f"The first {CHART_ROWS} runs and {CHARTS} tasks of the table.")
+    if len(order) < len(runs) or len(figures) > CHARTS:
+        st.caption(f"The first {CHART_ROWS} runs and {CHARTS} columns of the table.")
     for start in range(0, min(len(figures), CHARTS), PER_LINE):
         line = figures[start : start + PER_LINE]
         for figure, place in zip(line, st.columns(PER_LINE), strict=False):
@@ -236,8 +219,8 @@ def _chart(figure: str, rows: pd.DataFrame, order: list[str]) -> None:
         st.text(visible(figure))
         st.caption("Undefined in every run.")
         return
-    st.text(visible(_heading(figure, rows)))
-    st.altair_chart(intervals(rows, order), alt="Values with 95 % intervals by run")
+    st.text(visible(heading(figure, rows)))
+    intervals(rows, order, "Values with 95 % intervals by run")
 
 
 page()

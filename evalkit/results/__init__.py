@@ -1,5 +1,6 @@
 """What a run leaves behind, and every question asked of it afterwards."""
 
+from evalkit.results.board import Board, Choice, select_board, suite_scores, suites
 from evalkit.results.comparison import Comparison, NotComparableError, compare, compare_many
 from evalkit.results.difference import Difference
 from evalkit.results.flip import CategoryFlips, Flip, category_flips, figure_flips, flips
@@ -38,7 +39,9 @@ __all__ = [
     "SCHEMA_VERSION",
     "SCORES",
     "TIMINGS",
+    "Board",
     "CategoryFlips",
+    "Choice",
     "Comparison",
     "Curve",
     "Difference",
@@ -73,8 +76,11 @@ __all__ = [
     "sample_index",
     "sample_rows",
     "search_samples",
+    "select_board",
     "select_samples",
     "standings",
+    "suite_scores",
+    "suites",
     "table",
     "task_overview",
 ]

@@ -73,6 +73,38 @@ def test_the_leaderboard_is_searched(open_page, store):
     assert "No run and task fit" in texts(open_page("leaderboard", store, find="nothing here"))
 
 
+@pytest.mark.parametrize(
+    ("query", "labels"),
+    [
+        ({"since": "2026-01-02"}, ["late"]),
+        ({"until": "2026-01-01"}, ["early"]),
+        ({"model": "early"}, ["early"]),
+    ],
+)
+def test_the_leaderboard_is_filtered_by_its_link(open_page, store, query, labels):
+    app = open_page("leaderboard", store, **query)
+    assert not app.exception
+    assert list(app.dataframe[0].value["label"]) == labels
+
+
+def test_the_leaderboard_of_some_tasks(open_page, store):
+    columns = open_page("leaderboard", store, tasks=["facts", "stories"]).dataframe[0].value.columns
+    assert [name.split(" ")[0] for name in columns if "·" in name] == ["facts", "stories"]
+
+
+def test_the_leaderboard_by_suites(open_page, tmp_path):
+    store = make_store(tmp_path, tasks=["facts", "passages"], n=20)
+    suites = {"both": ["facts", "passages"]}
+    for run in (EARLY, LATE):
+        store.write_manifest(store.resolve(run).model_copy(update={"suites": suites}))
+    app = open_page("leaderboard", store, by="suites")
+    table = app.dataframe[0].value.set_index("label")
+    assert list(table.columns) == ["both · acc_norm · 2 tasks ↑", "date"]
+    mean = store.scores([LATE], metric="acc_norm")["value"].mean()
+    assert table.iloc[0, 0].strip().startswith(f"{mean:.3f} (")
+    assert "plain mean of one metric" in texts(app)
+
+
 def test_the_differences_are_those_of_the_library(open_page, store):
     app = open_page("compare", store, a=EARLY, b=LATE, metrics="all")
     shown = app.dataframe[0].value.set_index("figure")

@@ -60,3 +60,18 @@ def test_a_markdown_table_keeps_its_cells(parts):
     for line in lines:
         assert line.replace("\\|", "").count("|") == 3
     assert "<script>" not in "".join(lines).replace("\\<", "")
+
+
+def test_a_latex_table_shows_its_cells_and_obeys_none(parts):
+    nasty = [*HOSTILE, r"\input{/etc/passwd} 50% & ^~"]
+    frame = pd.DataFrame({"run_1": nasty, "x ↑": "0.5 (0–1) ●"})
+    lines = parts["export"].as_latex(frame).splitlines()
+    body = lines[lines.index("\\midrule") + 1 : lines.index("\\bottomrule")]
+    assert lines[1] == "\\begin{tabular}{lr}"
+    assert lines[3] == r"run\_1 & x $\uparrow$ \\"
+    assert len(body) == len(frame)
+    assert body[-1] == (
+        r"\textbackslash{}input\{/etc/passwd\} 50\% \& \textasciicircum{}\textasciitilde{}"
+        r" & 0.5 (0--1) $\bullet$ \\"
+    )
+    assert all(line.count(" & ") == 1 for line in body)
