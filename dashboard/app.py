@@ -14,6 +14,7 @@ PAGES = [
     st.Page("views/leaderboard.py", title="Leaderboard", default=True),
     st.Page("views/compare.py", title="Compare"),
     st.Page("views/samples.py", title="Samples"),
+    st.Page("views/training.py", title="Training"),
     st.Page("views/tasks.py", title="Tasks"),
 ]
 

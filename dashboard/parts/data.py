@@ -11,13 +11,17 @@ from evalkit.results import (
     Choice,
     Comparison,
     Overview,
+    Series,
     Store,
+    TrainingSeries,
     compare,
+    compare_series,
     fingerprint,
     overview,
     sample_index,
     search_samples,
     select_board,
+    training_series,
 )
 
 STORE = "EVALKIT_STORE"
@@ -63,6 +67,18 @@ def comparison(a: str, b: str) -> Comparison:
     return _comparison(opened.url, fingerprint(opened), a, b)
 
 
+def trainings() -> list[TrainingSeries]:
+    """Trainings of which the store holds runs."""
+    opened = store()
+    return _trainings(opened.url, fingerprint(opened))
+
+
+def trends(runs: tuple[str, ...], tasks: tuple[str, ...]) -> Series:
+    """Curves of these tasks over a series of runs, with their trend tests."""
+    opened = store()
+    return _trends(opened.url, fingerprint(opened), runs, tasks)
+
+
 # The mark is part of each key: a run that is added or replaced is seen at the next reload.
 
 
@@ -89,3 +105,14 @@ def _containing(url: str, mark: str, run_id: str, task: str, text: str) -> set[i
 @st.cache_resource(max_entries=4, show_spinner="Comparing")
 def _comparison(url: str, mark: str, a: str, b: str) -> Comparison:
     return compare(a, b, Store(url))
+
+
+@st.cache_resource(max_entries=2)
+def _trainings(url: str, mark: str) -> list[TrainingSeries]:
+    return training_series(_overview(url, mark))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Testing the trends")
+def _trends(url: str, mark: str, runs: tuple[str, ...], tasks: tuple[str, ...]) -> Series:
+    manifests = _overview(url, mark).manifests
+    return compare_series([manifests[run] for run in runs], Store(url), tasks=tasks)

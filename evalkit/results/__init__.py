@@ -33,8 +33,19 @@ from evalkit.results.store import (
     table,
 )
 from evalkit.results.ties import Standing, standings
+from evalkit.results.training_curves import (
+    POSITIONS,
+    TrainingSeries,
+    datasheet,
+    loss_curve,
+    loss_spikes,
+    pedigree,
+    score_curves,
+    training_series,
+)
 
 __all__ = [
+    "POSITIONS",
     "SAMPLES",
     "SCHEMA_VERSION",
     "SCORES",
@@ -56,10 +67,12 @@ __all__ = [
     "Standing",
     "Store",
     "TaskRecord",
+    "TrainingSeries",
     "category_flips",
     "compare",
     "compare_many",
     "compare_series",
+    "datasheet",
     "figure_flips",
     "fingerprint",
     "first_sample",
@@ -68,13 +81,17 @@ __all__ = [
     "load_samples",
     "load_scores",
     "load_timings",
+    "loss_curve",
+    "loss_spikes",
     "macro_difference",
     "manifest_differences",
     "overview",
     "paired_index",
+    "pedigree",
     "primary_metric",
     "sample_index",
     "sample_rows",
+    "score_curves",
     "search_samples",
     "select_board",
     "select_samples",
@@ -83,4 +100,5 @@ __all__ = [
     "suites",
     "table",
     "task_overview",
+    "training_series",
 ]

@@ -90,13 +90,18 @@ class Series:
 
 
 def compare_series(
-    references: Sequence[str], store: str | Path | Store = "reports", *, seed: int = 0
+    references: Sequence[str | Manifest],
+    store: str | Path | Store = "reports",
+    *,
+    tasks: Sequence[str] | None = None,
+    seed: int = 0,
 ) -> Series:
     """Follow each task's primary metric along a series of runs, without a test at every step.
 
     Args:
         references: Three runs or more; ordered by training step where all of them know theirs.
         store: Where the runs lie.
+        tasks: Only these tasks; by default all that the runs share.
         seed: Seed of permutations and bootstraps.
 
     Raises:
@@ -105,7 +110,7 @@ def compare_series(
     if len(references) < 3:
         raise UsageError("A series needs at least three runs; compare two without --series.")
     opened = store if isinstance(store, Store) else Store(store)
-    runs = [opened.resolve(reference) for reference in references]
+    runs = [run if isinstance(run, Manifest) else opened.resolve(run) for run in references]
     if len({run.run_id for run in runs}) < len(runs):
         raise UsageError("A run is named twice; name each of a series once.")
     steps = [_step(run) for run in runs]
@@ -117,14 +122,15 @@ def compare_series(
     else:
         positions = [float(place) for place in range(1, len(runs) + 1)]
     shared = [task for task in runs[0].tasks if all(task in run.tasks for run in runs)]
+    shared = [task for task in shared if tasks is None or task in tasks]
     if not shared:
         names = ", ".join(run.name for run in runs)
         raise UsageError(f"{names} have no task in common.")
     against: dict[str, Comparison] = {}
     curves = [_curve(opened, runs, positions, task, seed, against) for task in shared]
     found = [curve for curve in curves if curve is not None]
-    tasks = dict.fromkeys(task for run in runs for task in run.tasks)
-    partial = [task for task in tasks if task not in shared]
+    asked = tasks or dict.fromkeys(task for run in runs for task in run.tasks)
+    partial = [task for task in asked if task not in shared]
     notes = [f"not all runs have {', '.join(partial)}: left out."] if partial else []
     return Series(tuple(runs), tuple(_corrected(found)), by_step, tuple(notes))
 

@@ -9,13 +9,14 @@ from streamlit.testing.v1 import AppTest
 
 from evalkit.paths import bundled
 from evalkit.results import Store
+from tests.dashboard.content import enrich
 from tests.stores import HOSTILE, make_store
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     """An early and a late run over five tasks."""
-    return make_store(tmp_path_factory.mktemp("store"), n=40)
+    return enrich(make_store(tmp_path_factory.mktemp("store"), n=40))
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,8 @@ def hostile(tmp_path_factory):
     """The same with texts that try to be a script, an image, a link, a formula, a terminal."""
     folder = tmp_path_factory.mktemp("hostile")
     store = make_store(folder, n=12, hostile=True)
-    for run in folder.iterdir():
+    enrich(store, HOSTILE[0])
+    for run in folder.glob("2026*"):
         _spoil(run)
     return store
 
@@ -33,7 +35,7 @@ def _spoil(run):
     record = json.loads((run / "run.json").read_text())
     record["name"] = f"{HOSTILE[0]}{HOSTILE[1]} {record['name']}"
     record["model"]["name"] = HOSTILE[3]
-    record["tags"] = {"note": HOSTILE[1]}
+    record["tags"] = {"note": HOSTILE[1], HOSTILE[0]: HOSTILE[3]}
     record["suites"] = {HOSTILE[0]: list(record["tasks"])}
     for task in record["tasks"].values():
         task |= {"source": HOSTILE[1], "version": HOSTILE[2]}

@@ -8,10 +8,11 @@ import pytest
 
 from evalkit.paths import bundled
 from evalkit.results import compare, flips
+from tests.dashboard.content import enrich
 from tests.stores import HOSTILE, make_store
 
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
-PAGES = ["leaderboard", "compare", "samples", "tasks"]
+PAGES = ["leaderboard", "compare", "samples", "training", "tasks"]
 
 
 def texts(app):
@@ -243,9 +244,9 @@ def test_damaged_samples_are_a_sentence(open_page, tmp_path, page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_new_runs_appear_after_a_reload(open_page, tmp_path, page):
-    make_store(tmp_path, runs=("first",), tasks=["facts"], n=5)
+    enrich(make_store(tmp_path, runs=("first",), tasks=["facts"], n=5))
     app = open_page(page, tmp_path)
-    make_store(tmp_path, runs=("first", "second"), tasks=["facts", "answers"], n=5)
+    enrich(make_store(tmp_path, runs=("first", "second"), tasks=["facts", "answers"], n=5))
     app.run()
     assert not app.exception
     shown = "\n".join(frame.value.to_string() for frame in app.dataframe)

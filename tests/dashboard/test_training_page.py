@@ -1,0 +1,77 @@
+"""The Training page: curves and pedigrees are those of the manifests and scores."""
+
+import json
+
+import pytest
+
+from tests.dashboard.content import enrich
+from tests.dashboard.test_pages import texts
+from tests.stores import make_store
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """Six checkpoints of one training, the fourth with a spike of the loss."""
+    runs = {f"step-{i}": 0.4 + 0.06 * i for i in range(6)}
+    store = enrich(make_store(tmp_path_factory.mktemp("s"), runs=runs, tasks=["facts"], n=60))
+    run = store.resolve("step-3")
+    training = {**run.model.training, "loss": 3.5}
+    model = run.model.model_copy(update={"training": training})
+    store.write_manifest(run.model_copy(update={"model": model}))
+    return store
+
+
+def charts(app):
+    """Specification and rows of each chart."""
+    found = []
+    for element in app.get("vega_lite_chart"):
+        spec = json.loads(element.proto.spec)
+        found.append((spec, element.proto.alt))
+    return found
+
+
+def test_the_losses_with_their_spike(open_page, series):
+    app = open_page("training", series)
+    assert not app.exception
+    assert "Loss spike in step-3: 3.500 nats at 2,000 (micro)." in texts(app)
+    alts = [alt for _, alt in charts(app)]
+    assert alts == ["Training loss by checkpoint", "facts · acc_norm by checkpoint"]
+
+
+def test_over_tokens_and_beside_another(open_page, series):
+    app = open_page("training", series, over="tokens_seen")
+    assert "at 2,048,000 (micro)" in texts(app)
+
+
+def test_the_trend_is_tested_when_asked_for(open_page, series):
+    assert "Slope" not in [
+        c for frame in open_page("training", series).dataframe for c in frame.value
+    ]
+    app = open_page("training", series, trend="true")
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert list(table["task"]) == ["facts · acc_norm"]
+    assert table["reading"].item() == "getting better"
+    assert table["n"].item() == 60
+    assert "per training step" in texts(app)
+
+
+def test_two_runs_are_no_trend(open_page, store):
+    app = open_page("training", store, trend="true")
+    assert not app.exception
+    assert "at least three runs" in texts(app)
+
+
+def test_the_pedigree_of_the_checkpoint_in_the_link(open_page, series):
+    run = series.resolve("step-1")
+    app = open_page("training", series, checkpoint=run.run_id)
+    fields, sheet = (frame.value.set_index("field")["value"] for frame in app.dataframe)
+    assert fields["step"] == "1,000"
+    assert fields["weights_hash"] == run.model.weights_hash
+    assert sheet["tokens"] == "1,492,492"
+    assert "Trained from random weights." in texts(app)
+
+
+def test_checkpoints_that_tell_nothing(open_page, tmp_path):
+    make_store(tmp_path, tasks=["facts"], n=8)
+    assert "No run of this store knows the training step" in texts(open_page("training", tmp_path))
