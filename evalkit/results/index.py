@@ -1,13 +1,14 @@
 """The index of a store: all manifests in one file, all scores in another, read at once.
 
-It is only a cache. Each file's footer has, for every run in it, the *stamp* of the run: the sizes
-and times of the run's own files as they were read. A run is believed from the index only where its
-files still have that stamp, and read from its own files otherwise. So an index may be stale,
-deleted, damaged, or written by two at once, and the answer is the same. It is written anew by a
-reader that had to read many runs that it lacks.
+It is only a cache: a Parquet file with a checksum behind it. Its footer has, for every run in it,
+the *stamp* of the run: the sizes and times of the run's own files as they were read. A run is
+believed from the index only where its files still have that stamp, and read from its own files
+otherwise. So an index may be stale, deleted, damaged, or written by two at once, and the answer is
+the same. It is written anew by a reader that had to read many runs that it lacks.
 """
 
 import gc
+import hashlib
 import io
 import json
 import os
@@ -32,6 +33,7 @@ SCORES_NAME = "scores.parquet"
 # So many runs may be missing from the index, or gone, before it is written anew.
 WORTH_WRITING = 16
 
+_CHECKSUM_BYTES = 16
 _STAMPS = b"evalkit.stamps"
 _MARKS = ("size", "mtime", "created", "LastModified", "ETag", "updated", "md5Hash", "sha256")
 
@@ -80,7 +82,7 @@ def indexed(
         wanted: Rows wanted, all by default.
     """
     stamps = run_stamps(place)
-    held = _Held.load(f"{place.root}/{FOLDER}/{name}.parquet", place.fs)
+    held = _Held.load(_path(place, name), place.fs)
     valid = {run_id for run_id, stamp in held.stamps.items() if stamps.get(run_id) == stamp}
     asked = set(stamps) if runs is None else set(runs)
     fresh = {}
@@ -107,7 +109,9 @@ class _Held:
     def load(cls, path: str, fs: fsspec.AbstractFileSystem) -> "_Held":
         try:
             content = fs.cat_file(path)
-            file = pq.ParquetFile(io.BytesIO(content))
+            if _checksum(content[:-_CHECKSUM_BYTES]) != content[-_CHECKSUM_BYTES:]:
+                return cls(None, {})
+            file = pq.ParquetFile(io.BytesIO(content[:-_CHECKSUM_BYTES]))
             stamps = json.loads((file.schema_arrow.metadata or {})[_STAMPS])
         except Exception:  # of whatever kind the damage is, the runs themselves can be read
             return cls(None, {})
@@ -152,18 +156,27 @@ def _write(place: Place, name: str, table: pa.Table, stamps: Mapping[str, str]) 
     notes = {_STAMPS: json.dumps(dict(stamps)).encode()}
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(notes), buffer, compression="zstd")
-    path = f"{place.root}/{FOLDER}/{name}.parquet"
+    content = buffer.getvalue() + _checksum(buffer.getvalue())
+    path = _path(place, name)
     with suppress(Exception):  # each file system has errors of its own
         if not isinstance(place.fs, LocalFileSystem):
-            place.fs.pipe_file(path, buffer.getvalue())
+            place.fs.pipe_file(path, content)
             return
         place.fs.makedirs(f"{place.root}/{FOLDER}", exist_ok=True)
         temporary = Path(f"{path}.{secrets.token_hex(4)}.tmp")
         try:
-            temporary.write_bytes(buffer.getvalue())
+            temporary.write_bytes(content)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _path(place: Place, name: str) -> str:
+    return f"{place.root}/{FOLDER}/{name}"
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_CHECKSUM_BYTES).digest()
 
 
 def _local_stamps(root: Path) -> Iterator[tuple[str, str]]:

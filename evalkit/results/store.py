@@ -369,7 +369,9 @@ class Store:
 
     def _write_table(self, path: str, table: pa.Table, group: int | None = None) -> None:
         with self._fs.open(path, "wb") as file:
-            pq.write_table(table, file, compression="zstd", row_group_size=group)
+            pq.write_table(
+                table, file, compression="zstd", row_group_size=group, write_page_checksum=True
+            )
 
     def _read(
         self,
@@ -381,7 +383,7 @@ class Store:
         wanted = [name for name in schema.names if columns is None or name in columns]
         try:
             with self._fs.open(path, "rb") as file:
-                present = pq.ParquetFile(file)
+                present = pq.ParquetFile(file, page_checksum_verification=True)
                 table = _read_columns(present, wanted, documents)
             return conform(table, pa.schema([schema.field(name) for name in wanted]))
         except (OSError, ValueError, pa.ArrowException) as error:

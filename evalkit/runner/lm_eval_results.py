@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from evalkit.errors import DataError
 from evalkit.metrics.statistics import sample_statistics
 from evalkit.redact import redacted, without_secrets
@@ -75,7 +77,16 @@ def _run(file: Path, name: str | None, tags: dict[str, str]) -> RunFiles:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return _read_run(file, content, name, tags)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        pa.ArrowException,
+    ) as error:
         if isinstance(error, DataError):
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
