@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check format clean calibrate bench-store
+.PHONY: demo test check format clean calibrate bench-store fuzz
 
 demo: $(INSTALLED)  ## Train two checkpoints, measure, compare and gate them
 	$(BIN)/evalkit demo
@@ -32,6 +32,9 @@ calibrate: $(INSTALLED)  ## Count coverage and false alarms by simulation, into 
 
 bench-store: $(INSTALLED)  ## Make a large store and time its questions, into reports/store.md; three minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.store
+
+fuzz: $(INSTALLED)  ## Ten thousand spoilt inputs of every kind; five minutes
+	EVALKIT_FUZZ=600 OMP_NUM_THREADS=1 $(BIN)/pytest -s tests/fuzz | grep -E '^\.*fuzz:|passed|failed|^E '
 
 clean:  ## Remove what the commands above made, but no runs and no checkpoints
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,5 +1,6 @@
 """Inputs that were good once: bytes flipped, cut or doubled, JSON values in the wrong place."""
 
+import copy
 import json
 import re
 
@@ -65,7 +66,8 @@ def _dump(value):
 
 def _changed(value, changes):
     value = json.loads(json.dumps(value))
-    for number, kind, odd in changes:
+    for number, kind, shared in changes:
+        odd = copy.deepcopy(shared)
         places = list(_places(value))
         if not places:
             return odd
