@@ -49,16 +49,19 @@ thorough = settings(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def tally():
-    """Print how many inputs there were, and how many were refused."""
+def tally(request):
+    """Say how many inputs there were, and how many were refused."""
     yield
-    for kind in {kind for kind, _ in COUNTS}:
+    kinds = sorted({kind for kind, _ in COUNTS})
+    for kind in kinds:
         assert COUNTS[kind, "taken"], f"no spoilt {kind} was ever taken: is the first one good?"
     if "EVALKIT_FUZZ" in os.environ:
-        for kind in sorted({kind for kind, _ in COUNTS}):
+        say = request.config.pluginmanager.get_plugin("terminalreporter").write_line
+        say("")
+        for kind in kinds:
             taken, refused = COUNTS[kind, "taken"], COUNTS[kind, "refused"]
-            print(f"fuzz: {kind}: {taken + refused:,} inputs, {refused:,} refused")
-        print(f"fuzz: {sum(COUNTS.values()):,} inputs in all, no fault")
+            say(f"fuzz: {kind}: {taken + refused:,} inputs, {refused:,} refused")
+        say(f"fuzz: {sum(COUNTS.values()):,} inputs in all")
 
 
 @contextmanager
