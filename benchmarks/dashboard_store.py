@@ -20,6 +20,7 @@ from evalkit.results import (
     RunFiles,
     Store,
     TaskRecord,
+    keep_verdict,
     table,
 )
 from evalkit.results.schema import conform
@@ -70,6 +71,8 @@ def make_store(folder: Path, runs: int = 2000) -> Store:
     store, random = Store(folder), np.random.default_rng(8)
     for number in range(runs):
         store.write(_run(number, runs, random))
+    for number in range(CHECKPOINTS, runs, CHECKPOINTS // 10):
+        keep_verdict(store, _verdict(number, random), _created(number))
     return store
 
 
@@ -123,11 +126,10 @@ def _manifest(run_id: str, number: int, series: int, place: int) -> Manifest:
         },
         "knobs": {"pronoun_skew": 0.8},
     }  # fmt: skip
-    created = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=30 * number)
     return Manifest(
         run_id=run_id,
         name=f"{name}-step-{step}",
-        created=created.isoformat(),
+        created=_created(number).isoformat(),
         duration_s=60.0,
         tags={"branch": "main" if series % 2 == 0 else f"try-{series}", "series": name},
         model=ModelRecord(
@@ -144,6 +146,36 @@ def _manifest(run_id: str, number: int, series: int, place: int) -> Manifest:
         },
         suites={"everything": list(FAMILY), "reading": FAMILIES["understanding"]},
     )  # fmt: skip
+
+
+def _created(number: int) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=30 * number)
+
+
+def _verdict(number: int, random: np.random.Generator) -> dict[str, Any]:
+    """A gate's result over every accuracy task, against the last run of the series before."""
+    differences = random.normal(0.01, 0.01, 40)
+    tasks = [task for task in FAMILY if task not in ("pronouns", "latency", "stories")][:40]
+    checks = [
+        {
+            "task": task, "metric": "acc_norm", "filter": "none", "limit": "max_drop 0.01",
+            "verdict": "regressed" if difference < -0.015 else "pass", "reason": "as it is",
+            "higher_is_better": True, "value": 0.5 + difference, "baseline": 0.5,
+            "difference": difference, "ci_low": difference - 0.01, "ci_high": difference + 0.01,
+            "excess": -difference - 0.01, "n": DOCUMENTS,
+        }
+        for task, difference in zip(tasks, differences, strict=True)
+    ]  # fmt: skip
+    failed = any(check["verdict"] == "regressed" for check in checks)
+    before = number - number % CHECKPOINTS - 1
+    return {
+        "run": {"run_id": run_id_of(number), "name": f"run {number}"},
+        "baseline": {"run_id": run_id_of(before), "name": f"run {before}"},
+        "exit_code": 1 if failed else 0,
+        "headline": f"run {number} against run {before}",
+        "checks": checks,
+        "command": f"evalkit gate {run_id_of(number)}",
+    }
 
 
 def _samples(run_id: str, task: str, progress: float) -> pa.Table:

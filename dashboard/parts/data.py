@@ -14,14 +14,17 @@ from evalkit.results import (
     Series,
     Store,
     TrainingSeries,
+    Verdicts,
     compare,
     compare_series,
     fingerprint,
     overview,
+    read_verdicts,
     sample_index,
     search_samples,
     select_board,
     training_series,
+    verdict_files,
 )
 
 STORE = "EVALKIT_STORE"
@@ -79,6 +82,12 @@ def trends(runs: tuple[str, ...], tasks: tuple[str, ...]) -> Series:
     return _trends(opened.url, fingerprint(opened), runs, tasks)
 
 
+def verdicts() -> Verdicts:
+    """The newest verdicts of gates that the store keeps."""
+    opened = store()
+    return _verdicts(opened.url, tuple(verdict_files(opened)))
+
+
 # The mark is part of each key: a run that is added or replaced is seen at the next reload.
 
 
@@ -116,3 +125,8 @@ def _trainings(url: str, mark: str) -> list[TrainingSeries]:
 def _trends(url: str, mark: str, runs: tuple[str, ...], tasks: tuple[str, ...]) -> Series:
     manifests = _overview(url, mark).manifests
     return compare_series([manifests[run] for run in runs], Store(url), tasks=tasks)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading verdicts")
+def _verdicts(url: str, names: tuple[str, ...]) -> Verdicts:
+    return read_verdicts(Store(url))

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import streamlit as st
 from parts.text import visible
 
+UNREADABLE = "Some runs of this store cannot be read and are left out."
+
 
 def say(headline: str, detail: str = "") -> None:
     """Show a fixed headline and, below it, a sentence that may quote data."""
@@ -13,9 +15,9 @@ def say(headline: str, detail: str = "") -> None:
         st.text(visible(detail))
 
 
-def warn_of(problems: Sequence[str]) -> None:
+def warn_of(problems: Sequence[str], headline: str = UNREADABLE) -> None:
     """Tell that parts of the store could not be read, and which."""
     if problems:
-        st.warning("Some runs of this store cannot be read and are left out.")
+        st.warning(headline)
         with st.expander("What is wrong with them"):
             st.text(visible("\n".join(problems)))

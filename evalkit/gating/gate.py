@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -27,8 +28,10 @@ from evalkit.gating.verdict import (
     Verdict,
 )
 from evalkit.gating.waive import waive
+from evalkit.redact import without_secrets
 from evalkit.results import Manifest, Store
 from evalkit.results.comparison import stopped_early
+from evalkit.results.gates import keep_verdict
 
 
 def gate(
@@ -66,7 +69,8 @@ def gate(
     rules = rules_of(config)
     check_seed(seed)
     try:
-        result = _judge(Store(store), run, rules, config, baseline, seed, today, settled)
+        opened = Store(store)
+        result = _kept(opened, _judge(opened, run, rules, config, baseline, seed, today, settled))
     except DataError as error:
         failure = EvaluationError(str(error))
         report_failure(failure, rules, output)
@@ -111,6 +115,16 @@ def _judge(
         alpha=rules.defaults.alpha,
         comparison=held.comparison,
     )
+
+
+def _kept(store: Store, result: GateResult) -> GateResult:
+    """The result, kept in the store; one that cannot be kept is none the worse, and says so."""
+    try:
+        keep_verdict(store, result.to_dict())
+    except Exception as error:  # each file system has errors of its own
+        note = f"This verdict is not kept in the store: {without_secrets(str(error))}."
+        return replace(result, notes=(*result.notes, note))
+    return result
 
 
 def unfinished(problem: str, exit_code: int, config: GateConfig | None = None) -> GateResult:

@@ -4,6 +4,17 @@ from evalkit.results.board import Board, Choice, select_board, suite_scores, sui
 from evalkit.results.comparison import Comparison, NotComparableError, compare, compare_many
 from evalkit.results.difference import Difference
 from evalkit.results.flip import CategoryFlips, Flip, category_flips, figure_flips, flips
+from evalkit.results.gates import (
+    KeptCheck,
+    KeptVerdict,
+    Verdicts,
+    keep_verdict,
+    margin_history,
+    read_verdicts,
+    verdict_files,
+    verdict_history,
+    waivers,
+)
 from evalkit.results.load import load_samples, load_scores, load_timings
 from evalkit.results.macro import macro_difference
 from evalkit.results.manifest import Manifest, ModelRecord, TaskRecord
@@ -57,6 +68,8 @@ __all__ = [
     "Curve",
     "Difference",
     "Flip",
+    "KeptCheck",
+    "KeptVerdict",
     "Listing",
     "Manifest",
     "ModelRecord",
@@ -68,6 +81,7 @@ __all__ = [
     "Store",
     "TaskRecord",
     "TrainingSeries",
+    "Verdicts",
     "category_flips",
     "compare",
     "compare_many",
@@ -77,6 +91,7 @@ __all__ = [
     "fingerprint",
     "first_sample",
     "flips",
+    "keep_verdict",
     "leaderboard",
     "load_samples",
     "load_scores",
@@ -85,10 +100,12 @@ __all__ = [
     "loss_spikes",
     "macro_difference",
     "manifest_differences",
+    "margin_history",
     "overview",
     "paired_index",
     "pedigree",
     "primary_metric",
+    "read_verdicts",
     "sample_index",
     "sample_rows",
     "score_curves",
@@ -101,4 +118,7 @@ __all__ = [
     "table",
     "task_overview",
     "training_series",
+    "verdict_files",
+    "verdict_history",
+    "waivers",
 ]

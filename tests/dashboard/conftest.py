@@ -9,14 +9,14 @@ from streamlit.testing.v1 import AppTest
 
 from evalkit.paths import bundled
 from evalkit.results import Store
-from tests.dashboard.content import enrich
+from tests.dashboard.content import add_verdicts, enrich
 from tests.stores import HOSTILE, make_store
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     """An early and a late run over five tasks."""
-    return enrich(make_store(tmp_path_factory.mktemp("store"), n=40))
+    return add_verdicts(enrich(make_store(tmp_path_factory.mktemp("store"), n=40)))
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def hostile(tmp_path_factory):
     """The same with texts that try to be a script, an image, a link, a formula, a terminal."""
     folder = tmp_path_factory.mktemp("hostile")
     store = make_store(folder, n=12, hostile=True)
-    enrich(store, HOSTILE[0])
+    add_verdicts(enrich(store, HOSTILE[0]), f"{HOSTILE[0]} {HOSTILE[1]} {HOSTILE[2]} {HOSTILE[3]}")
     for run in folder.glob("2026*"):
         _spoil(run)
     return store

@@ -1,0 +1,232 @@
+"""Gate: what the gates said, how much room each rule had, and what was waived."""
+
+import pandas as pd
+import streamlit as st
+from parts import data
+from parts.charts import curves
+from parts.links import link
+from parts.messages import say, warn_of
+from parts.pick import pick
+from parts.text import digits_for, number, visible
+
+from evalkit.results import (
+    KeptCheck,
+    KeptVerdict,
+    Overview,
+    Verdicts,
+    margin_history,
+    verdict_history,
+    waivers,
+)
+
+SHOWN = 50
+CHARTS = 6
+PER_LINE = 2
+OUTCOMES = {
+    "passed": "✓ passed",
+    "regressed": "✗ regressed",
+    "inconclusive": "? inconclusive",
+    "incomplete": "– incomplete",
+    "not comparable": "– not comparable",
+}
+LEGEND = (
+    "Room left before the limit, in the metric's own unit, with its 95 % interval; below the line "
+    "at 0 the limit was passed. A ring marks a regression."
+)
+WAIVED = "A waiver lets a rule fail for a while; its reason and last day stand in the rules file."
+
+
+def page() -> None:
+    """Draw the page."""
+    st.title("Gate")
+    found = data.view()
+    kept = data.verdicts()
+    warn_of(kept.problems, "Some verdicts of this store cannot be read and are left out.")
+    if not kept.kept:
+        say(
+            "This store keeps no verdicts yet.",
+            f"Make one with: evalkit gate RUN --baseline RUN --store {data.store().shown_url}",
+        )
+        return
+    tags = dict(zip(found.runs["run_id"], found.runs["tags"], strict=True))
+    kept = _of_tag(kept, tags)
+    _history(kept, tags)
+    _margins(kept)
+    _waived(kept)
+    _one(found, kept)
+
+
+def _of_tag(kept: Verdicts, tags: dict[str, list[str]]) -> Verdicts:
+    """Verdicts on runs that bear the chosen tag, such as a branch."""
+    ids = {verdict.run.run_id for verdict in kept.kept if verdict.run}
+    known = sorted({tag for run in ids for tag in tags.get(run, [])})
+    if len(kept.kept) < kept.total:
+        st.caption(f"The newest {len(kept.kept)} of {kept.total} verdicts.")
+    if not known:
+        return kept
+    chosen = pick("Branch or tag", ["", *known], "of", "", lambda tag: visible(tag or "all"))
+    if not chosen:
+        return kept
+    fits = [v for v in kept.kept if v.run and chosen in tags.get(v.run.run_id, [])]
+    return Verdicts(fits, kept.total)
+
+
+def _history(kept: Verdicts, tags: dict[str, list[str]]) -> None:
+    rows = verdict_history(kept, tags)
+    counts = rows["outcome"].value_counts()
+    told = [f"{count} {outcome}" for outcome, count in counts.items()]
+    st.subheader(f"{len(rows)} verdicts: {', '.join(told)}")
+    shown = rows.head(SHOWN)
+    table = pd.DataFrame(
+        {
+            "created": shown["created"].dt.strftime("%d %b %Y %H:%M"),
+            "outcome": [OUTCOMES.get(outcome, outcome) for outcome in shown["outcome"]],
+            "run": [visible(name) for name in shown["run"]],
+            "baseline": [visible(name) for name in shown["baseline"]],
+            **{name: shown[name] for name in ("checks", "regressed", "inconclusive", "waived")},
+            "tags": [visible(", ".join(names)) for names in shown["tags"]],
+        }
+    )
+    text, count = st.column_config.TextColumn, st.column_config.NumberColumn
+    config = {
+        "created": text("Time (UTC)", width=135, pinned=True),
+        "outcome": text("Outcome", width=125),
+        "run": text("Run", width=170),
+        "baseline": text("Against", width=170),
+        "checks": count("Checks", width=70),
+        "regressed": count("Regressed", width=85),
+        "inconclusive": count("Open", width=60),
+        "waived": count("Waived", width=70),
+        "tags": text("Tags", width=200),
+    }
+    picked = st.dataframe(
+        table,
+        hide_index=True,
+        column_config=config,
+        on_select="rerun",
+        selection_mode="single-row",
+        alt="Verdicts, newest first",
+        key=f"verdicts {hash(tuple(shown['run_id']))}",
+    )
+    if len(shown) < len(rows):
+        st.caption(f"The newest {SHOWN} are listed.")
+    if picked.selection.rows:
+        st.query_params["at"] = _stamp(kept.kept[picked.selection.rows[0]])
+
+
+def _margins(kept: Verdicts) -> None:
+    """How the room of each rule changed, the tightest rules first."""
+    rows = margin_history(kept)
+    if rows.empty:
+        return
+    st.subheader("Margins")
+    latest = rows.groupby("rule").last()
+    scale = rows.groupby("rule")["margin"].agg(lambda margins: margins.abs().max()).replace(0, 1)
+    order = (latest["margin"] / scale).sort_values(kind="stable").index.tolist()
+    chosen = st.multiselect(
+        "Rules", order, key="rules", bind="query-params", format_func=visible,
+        placeholder=f"the {min(CHARTS, len(order))} nearest to their limits",
+    )  # fmt: skip
+    drawn = chosen or order[:CHARTS]
+    for start in range(0, len(drawn), PER_LINE):
+        line = drawn[start : start + PER_LINE]
+        for rule, place in zip(line, st.columns(PER_LINE), strict=False):
+            with place.container(border=True):
+                _margin(rule, rows[rows["rule"] == rule])
+    st.caption(LEGEND)
+
+
+def _margin(rule: str, rows: pd.DataFrame) -> None:
+    st.text(visible(rule))
+    points = pd.DataFrame(
+        {
+            "position": rows["created"],
+            "value": rows["margin"],
+            "ci_low": rows["margin_low"],
+            "ci_high": rows["margin_high"],
+            "curve": "margin",
+            "label": [visible(name) for name in rows["run"]],
+            "marked": rows["verdict"] == "regressed",
+        }
+    )
+    curves(points, f"Margin of {visible(rule)} over time", x="", level=0, when=True)
+
+
+def _waived(kept: Verdicts) -> None:
+    rows = waivers(kept)
+    st.subheader("Waivers")
+    if rows.empty:
+        st.info("No check of these verdicts was waived.")
+        return
+    rows["created"] = [moment.strftime("%d %b %Y %H:%M") for moment in rows["created"]]
+    for column in ("run", "rule", "reason"):
+        rows[column] = [visible(cell) for cell in rows[column]]
+    text = st.column_config.TextColumn
+    config = {
+        "created": text("Time (UTC)", width=135),
+        "run": text("Run", width=170),
+        "rule": text("Rule", width=260),
+        "reason": text("Reason", width=420),
+    }
+    st.dataframe(
+        rows.drop(columns="run_id").head(SHOWN),
+        hide_index=True,
+        column_config=config,
+        alt="Waived checks",
+    )
+    st.caption(WAIVED)
+
+
+def _one(found: Overview, kept: Verdicts) -> None:
+    """The verdict that the URL names, else the newest."""
+    if not kept.kept:
+        return
+    asked = st.query_params.get("at", "")
+    by_stamp = {_stamp(verdict): verdict for verdict in kept.kept}
+    if asked and asked not in by_stamp:
+        st.info("The verdict of this link is not among these; the newest one is shown.")
+    verdict = by_stamp.get(asked, kept.kept[0])
+    st.subheader(f"Verdict of {verdict.created:%d %b %Y %H:%M} UTC")
+    st.text(visible(verdict.headline))
+    rows = [_check(check) for check in verdict.checks]
+    if rows:
+        columns = ["verdict", "rule", "value", "baseline", "margin", "reason"]
+        text = st.column_config.TextColumn
+        titles = ["Verdict", "Rule", "Run", "Baseline", "Margin", "Why"]
+        widths = [105, 260, 80, 80, 90, 380]
+        config = {
+            name: text(title, width=width)
+            for name, title, width in zip(columns, titles, widths, strict=True)
+        }
+        table = pd.DataFrame(rows, columns=columns)
+        st.dataframe(table, hide_index=True, column_config=config, alt="Checks, worst first")
+    for note in verdict.notes:
+        st.text(visible(note))
+    if verdict.command:
+        st.caption("Reproduce with")
+        st.code(visible(verdict.command), language=None, wrap_lines=True)
+    if (
+        verdict.run
+        and verdict.baseline
+        and {verdict.run.run_id, verdict.baseline.run_id} <= set(found.manifests)
+    ):
+        link("Compare the two runs", "compare", a=verdict.baseline.run_id, b=verdict.run.run_id)
+
+
+def _check(check: KeptCheck) -> tuple[str, ...]:
+    numbers = [value for value in (check.value, check.baseline) if value is not None]
+    digits = digits_for(max(map(abs, numbers), default=0.0))
+    figures = (check.value, check.baseline, check.margin[0])
+    return (
+        visible(check.verdict),
+        visible(check.rule),
+        *(number(figure, digits) for figure in figures),
+        visible(check.reason),
+    )
+
+
+def _stamp(verdict: KeptVerdict) -> str:
+    return f"{verdict.created:%Y%m%dT%H%M%S%f}"
+
+
+page()
