@@ -56,12 +56,14 @@ def tally(request):
     for kind in kinds:
         assert COUNTS[kind, "taken"], f"no spoilt {kind} was ever taken: is the first one good?"
     if "EVALKIT_FUZZ" in os.environ:
-        say = request.config.pluginmanager.get_plugin("terminalreporter").write_line
-        say("")
-        for kind in kinds:
-            taken, refused = COUNTS[kind, "taken"], COUNTS[kind, "refused"]
-            say(f"fuzz: {kind}: {taken + refused:,} inputs, {refused:,} refused")
-        say(f"fuzz: {sum(COUNTS.values()):,} inputs in all")
+        lines = [
+            f"fuzz: {kind}: {COUNTS[kind, 'taken'] + COUNTS[kind, 'refused']:,} inputs, "
+            f"{COUNTS[kind, 'refused']:,} refused"
+            for kind in kinds
+        ]
+        capture = request.config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            print("", *lines, f"fuzz: {sum(COUNTS.values()):,} inputs in all", sep="\n")
 
 
 @contextmanager
