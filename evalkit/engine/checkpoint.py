@@ -56,8 +56,8 @@ class Checkpoint:
     @property
     def architecture(self) -> str | None:
         """Class named in config.json."""
-        names = self.config.get("architectures") or [None]
-        return names[0] if names[0] is None else str(names[0])
+        names = self.config.get("architectures")
+        return str(names[0]) if isinstance(names, list) and names else None
 
     @property
     def parameters(self) -> int:
@@ -70,7 +70,8 @@ class Checkpoint:
         for name, shape in self.tensors.items():
             if name.endswith(_EMBEDDINGS) and len(shape) == 2:
                 return shape[0]
-        return self.config.get("vocab_size")
+        size = self.config.get("vocab_size")
+        return size if isinstance(size, int) else None
 
     @property
     def max_length(self) -> int | None:
