@@ -113,12 +113,11 @@ def _function_line(file: Path) -> int | None:
     try:
         for token in yaml.parse(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader):
             tag = getattr(token, "tag", None)
+            line = token.start_mark.line + 1 if token.start_mark else 1
             if tag == _FUNCTION:
-                return int(token.start_mark.line) + 1
+                return line
             if tag is not None and (not tag.startswith(_PLAIN_TAGS) or "python" in tag):
-                raise DataError(
-                    f"{file}:{token.start_mark.line + 1} has the tag {tag!r}, which no task needs."
-                )
+                raise DataError(f"{file}:{line} has the tag {tag!r}, which no task needs.")
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"{file} cannot be read: {str(error).splitlines()[0]}.") from error
     return None
