@@ -11,6 +11,7 @@ from evalkit.results import (
     Choice,
     Comparison,
     Overview,
+    RequestTimes,
     Series,
     Store,
     TrainingSeries,
@@ -20,6 +21,7 @@ from evalkit.results import (
     fingerprint,
     overview,
     read_verdicts,
+    request_times,
     sample_index,
     search_samples,
     select_board,
@@ -88,6 +90,12 @@ def verdicts() -> Verdicts:
     return _verdicts(opened.url, tuple(verdict_files(opened)))
 
 
+def times(runs: tuple[str, ...]) -> RequestTimes:
+    """Timed requests of these runs."""
+    opened = store()
+    return _times(opened.url, fingerprint(opened), runs)
+
+
 # The mark is part of each key: a run that is added or replaced is seen at the next reload.
 
 
@@ -130,3 +138,8 @@ def _trends(url: str, mark: str, runs: tuple[str, ...], tasks: tuple[str, ...]) 
 @st.cache_resource(max_entries=2, show_spinner="Reading verdicts")
 def _verdicts(url: str, names: tuple[str, ...]) -> Verdicts:
     return read_verdicts(Store(url))
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading timings")
+def _times(url: str, mark: str, runs: tuple[str, ...]) -> RequestTimes:
+    return request_times(Store(url), runs)

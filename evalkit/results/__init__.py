@@ -37,6 +37,18 @@ from evalkit.results.samples import (
 )
 from evalkit.results.schema import SAMPLES, SCHEMA_VERSION, SCORES, TIMINGS
 from evalkit.results.series import Curve, Series, compare_series
+from evalkit.results.speed import (
+    PERCENTILES,
+    QUANTITIES,
+    RequestTimes,
+    latency_percentiles,
+    memory_scores,
+    pareto_front,
+    quality_and_speed,
+    request_times,
+    throughputs,
+    timed_runs,
+)
 from evalkit.results.store import (
     Listing,
     RunFiles,
@@ -56,7 +68,9 @@ from evalkit.results.training_curves import (
 )
 
 __all__ = [
+    "PERCENTILES",
     "POSITIONS",
+    "QUANTITIES",
     "SAMPLES",
     "SCHEMA_VERSION",
     "SCORES",
@@ -75,6 +89,7 @@ __all__ = [
     "ModelRecord",
     "NotComparableError",
     "Overview",
+    "RequestTimes",
     "RunFiles",
     "Series",
     "Standing",
@@ -92,6 +107,7 @@ __all__ = [
     "first_sample",
     "flips",
     "keep_verdict",
+    "latency_percentiles",
     "leaderboard",
     "load_samples",
     "load_scores",
@@ -101,11 +117,15 @@ __all__ = [
     "macro_difference",
     "manifest_differences",
     "margin_history",
+    "memory_scores",
     "overview",
     "paired_index",
+    "pareto_front",
     "pedigree",
     "primary_metric",
+    "quality_and_speed",
     "read_verdicts",
+    "request_times",
     "sample_index",
     "sample_rows",
     "score_curves",
@@ -117,6 +137,8 @@ __all__ = [
     "suites",
     "table",
     "task_overview",
+    "throughputs",
+    "timed_runs",
     "training_series",
     "verdict_files",
     "verdict_history",

@@ -1,0 +1,198 @@
+"""Speed: how long requests take, how much a run answers, and what quality costs in time."""
+
+import pandas as pd
+import streamlit as st
+from parts import data
+from parts.charts import curves, intervals, scatter
+from parts.links import link
+from parts.messages import say, warn_of
+from parts.pick import pick
+from parts.text import digits_for, number, visible
+
+from evalkit.results import (
+    PERCENTILES,
+    QUANTITIES,
+    Overview,
+    RequestTimes,
+    latency_percentiles,
+    memory_scores,
+    quality_and_speed,
+    throughputs,
+    timed_runs,
+)
+from evalkit.results.difference import TIMED
+
+RUNS = 20
+POINTS = 300
+MILLI = 1000.0
+LEGEND = (
+    "Milliseconds, over each run's timed requests, warm-up left out. The 95 % interval assumes "
+    "nothing of the distribution; it is missing where the requests are too few for one."
+)
+FLOW = (
+    "Requests over the seconds that answering took; a run that was resumed or took answers of "
+    "another has none. Weights: parameters times the bytes of their type, computed, not measured."
+)
+FRONT = "◆ no other run is as good in both and better in one; the dashed line joins them."
+
+
+def page() -> None:
+    """Draw the page."""
+    st.title("Speed")
+    found = data.view()
+    runs = timed_runs(found)
+    if not runs:
+        say("No run of this store was timed.", "Time one with: evalkit run --tasks latency")
+    else:
+        times = data.times(tuple(runs[:RUNS]))
+        warn_of(times.problems, "Some timings of this store cannot be read and are left out.")
+        if len(runs) > RUNS:
+            st.caption(f"Of the newest {RUNS} of {len(runs)} timed runs.")
+        _latency(found, times)
+        _throughput(found, times)
+    _trade(found)
+
+
+def _labels(found: Overview) -> dict[str, str]:
+    runs = found.runs
+    return {run: visible(name) for run, name in zip(runs["run_id"], runs["label"], strict=True)}
+
+
+def _latency(found: Overview, times: RequestTimes) -> None:
+    st.subheader("Latency")
+    if times.rows.empty:
+        st.info("These runs hold no timed requests.")
+        return
+    tasks = list(dict.fromkeys(times.rows["task"]))
+    with st.container(horizontal=True):
+        task = pick("Task", tasks, "task", tasks[0])
+        quantity = pick("Of", list(QUANTITIES), "of", "first_token_s", QUANTITIES.__getitem__)
+        levels = [str(level) for level in PERCENTILES]
+        level = pick("Drawn", levels, "percentile", levels[0], lambda text: f"p{text}")
+    rows = latency_percentiles(times.rows[times.rows["task"] == task], quantity)
+    if rows.empty:
+        st.info("No request of this task has that time.")
+        return
+    figures = ["value", "ci_low", "ci_high"]
+    labels = _labels(found)
+    rows = rows.assign(label=rows["run_id"].map(labels), **{n: rows[n] * MILLI for n in figures})
+    digits = digits_for(rows["value"].max())
+    rows["cell"] = [_cell(*row, digits) for row in rows[figures].to_numpy()]
+    wide = rows.pivot_table(
+        index=["run_id", "label", "n"], columns="percentile", values="cell", aggfunc="first",
+        sort=False,
+    ).reset_index()  # fmt: skip
+    text = st.column_config.TextColumn
+    config = {"label": text("Run", pinned=True, width=170)}
+    config["n"] = st.column_config.NumberColumn("Requests", width=80)
+    wide.columns = [f"p{name}" if isinstance(name, int) else name for name in wide.columns]
+    config |= {f"p{level}": text(f"p{level}, ms", width=170) for level in PERCENTILES}
+    shown = wide.drop(columns="run_id")
+    st.dataframe(shown, hide_index=True, column_config=config, alt="Latency percentiles")
+    drawn = rows[rows["percentile"] == int(level)].assign(mark="")
+    alt = f"p{level} of {QUANTITIES[quantity]} by run, with 95 % intervals"
+    intervals(drawn, list(drawn["label"]), alt, unit=f"{QUANTITIES[quantity]}, ms")
+    st.caption(LEGEND)
+    link("Read the timed requests", "samples", a=wide["run_id"].iloc[0], task=task)
+
+
+def _cell(value: float, low: float, high: float, digits: int) -> str:
+    ends = f" ({number(low, digits)}–{number(high, digits)})" if low == low else ""
+    return number(value, digits) + ends
+
+
+def _throughput(found: Overview, times: RequestTimes) -> None:
+    st.subheader("Throughput and memory")
+    rows = throughputs(found, times.phases)
+    if rows.empty:
+        st.info("These runs do not say how long answering took.")
+        return
+    labels = _labels(found)
+    memory = memory_scores(found, list(rows["run_id"]))
+    rows = rows.assign(label=rows["run_id"].map(labels))
+    table = pd.DataFrame(
+        {
+            "label": rows["label"],
+            "requests": [number(rate, 1) for rate in rows["requests_per_s"]],
+            "tokens": [_score(found, run, "tokens/s") for run in rows["run_id"]],
+            **{
+                name: [visible(cell) for cell in rows[name]]
+                for name in ("batch_size", "concurrency", "device", "dtype")
+            },
+            "weights": [number(size / 1e6, 1) for size in rows["weights_bytes"]],
+        }
+    )
+    for figure, mine in memory.groupby("figure"):
+        values = mine.set_index("run_id")["value"]
+        named = f"{visible(figure)}, {visible(mine['unit'].iloc[0])}"
+        table[named] = [number(values.get(run), 1) for run in rows["run_id"]]
+    text = st.column_config.TextColumn
+    config = {
+        "label": text("Run", pinned=True, width=170),
+        "requests": text("Requests/s", width=90),
+        "tokens": text("Tokens/s", width=170),
+        "batch_size": text("Batch", width=70),
+        "concurrency": text("Concurrency", width=95),
+        "device": text("Device", width=80),
+        "dtype": text("Type", width=80),
+        "weights": text("Weights, MB", width=95),
+    }
+    st.dataframe(table, hide_index=True, column_config=config, alt="Throughput and memory")
+    st.caption(FLOW)
+    for name in ("batch_size", "concurrency"):
+        _against(rows, name)
+
+
+def _against(rows: pd.DataFrame, name: str) -> None:
+    """Throughput over a setting, where the runs differ in it."""
+    position = pd.to_numeric(rows[name], errors="coerce")
+    points = rows.assign(position=position, value=rows["requests_per_s"]).dropna(
+        subset=["position", "value"]
+    )
+    if points["position"].nunique() < 2:
+        return
+    points = points.sort_values("position").assign(
+        ci_low=float("nan"), ci_high=float("nan"), curve="throughput"
+    )
+    title = name.replace("_", " ")
+    columns = ["position", "value", "ci_low", "ci_high", "curve", "label"]
+    curves(points[columns], f"Throughput by {title}", x=title, unit="requests/s")
+
+
+def _score(found: Overview, run: str, unit: str) -> str:
+    """A run's first score of a unit, with its interval."""
+    mine = found.scores[(found.scores["run_id"] == run) & (found.scores["unit"] == unit)]
+    if mine.empty:
+        return "–"
+    row = mine.iloc[0]
+    return _cell(row["value"], row["ci_low"], row["ci_high"], digits_for(row["value"]))
+
+
+def _trade(found: Overview) -> None:
+    """Quality against speed, each run a point."""
+    scores = found.scores
+    kinds = scores[["figure", "unit", "primary", "higher_is_better"]].drop_duplicates("figure")
+    speeds = list(kinds.loc[kinds["unit"].isin(TIMED), "figure"])
+    judged = kinds["primary"] & kinds["higher_is_better"].notna() & ~kinds["unit"].isin(TIMED)
+    qualities = list(kinds.loc[judged, "figure"])
+    if not speeds or not qualities:
+        return
+    st.subheader("Quality against speed")
+    with st.container(horizontal=True):
+        quality = pick("Quality", qualities, "quality", qualities[0])
+        speed = pick("Speed", speeds, "speed", speeds[0])
+    rows = quality_and_speed(found, quality, speed)
+    if rows.empty:
+        st.info("No run has both figures.")
+        return
+    if len(rows) > POINTS:
+        st.caption(f"The front, and the newest {POINTS} of {len(rows)} runs that have both.")
+        rows = rows[rows["best"] | (rows.index < POINTS)]
+    rows = rows.assign(label=rows["run_id"].map(_labels(found)))
+    scatter(rows, f"{visible(quality)} against {visible(speed)}", visible(speed), visible(quality))
+    names = ", ".join(rows.loc[rows["best"], "label"].head(10))
+    st.text(f"On the front: {names}.")
+    st.caption(FRONT)
+
+
+page()

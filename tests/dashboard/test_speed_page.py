@@ -1,0 +1,58 @@
+"""The Speed page: its figures are those of the timings."""
+
+import numpy as np
+
+from tests.dashboard.test_pages import texts
+from tests.results.test_speed import LATE, time_requests
+from tests.stores import make_store
+
+
+def test_percentiles_in_milliseconds(open_page, tmp_path):
+    store = make_store(tmp_path, tasks=["facts", "latency"], n=20)
+    first = time_requests(store, LATE)
+    app = open_page("speed", store)
+    assert not app.exception
+    latency, flow = (frame.value for frame in app.dataframe)
+    cell = latency.set_index("label").loc["late", "p50"]
+    ordered = 1000 * np.sort(first)
+    assert cell.startswith(f"{1000 * np.median(first):.2f} ({ordered[13]:.2f}–{ordered[26]:.2f})")
+    assert "(" not in latency.loc[0, "p99"]
+    assert flow.set_index("label").loc["late", "requests"] == "10.0"
+    assert "On the front:" in texts(app)
+
+
+def test_another_quantity_and_percentile_by_the_link(open_page, tmp_path):
+    store = make_store(tmp_path, tasks=["facts", "latency"], n=20)
+    time_requests(store, LATE)
+    app = open_page("speed", store, of="per_token_s", percentile="95")
+    assert app.dataframe[0].value["p95"].iloc[0].startswith("5.000")
+    alts = [chart.proto.alt for chart in app.get("vega_lite_chart")]
+    assert "p95 of time per output token by run, with 95 % intervals" in alts
+
+
+def test_throughput_by_batch_size(open_page, tmp_path):
+    store = make_store(tmp_path, tasks=["facts", "latency"], n=20)
+    for run, size in (("early", 4), ("late", 16)):
+        found = store.resolve(run)
+        settings = {**found.settings, "batch_size": size}
+        store.write_manifest(found.model_copy(update={"settings": settings}))
+    alts = [c.proto.alt for c in open_page("speed", store).get("vega_lite_chart")]
+    assert "Throughput by batch size" in alts
+    assert "Throughput by concurrency" not in alts
+
+
+def test_runs_without_timings(open_page, tmp_path):
+    make_store(tmp_path, tasks=["facts"], n=8)
+    app = open_page("speed", tmp_path)
+    assert not app.exception
+    assert "No run of this store was timed." in texts(app)
+
+
+def test_damaged_timings_are_a_sentence(open_page, tmp_path):
+    store = make_store(tmp_path, tasks=["facts", "latency"], n=8)
+    path = tmp_path / LATE / "timings.parquet"
+    path.write_bytes(b"no parquet")
+    app = open_page("speed", store)
+    assert not app.exception
+    assert "Some timings of this store cannot be read" in texts(app)
+    assert str(path) in texts(app)
