@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check format clean calibrate bench-store fuzz
+.PHONY: demo test check format clean calibrate bench bench-store fuzz
 
 demo: $(INSTALLED)  ## Train two checkpoints, measure, compare and gate them
 	$(BIN)/evalkit demo
@@ -35,6 +35,9 @@ bench-store: $(INSTALLED)  ## Make a large store and time its questions, into re
 
 fuzz: $(INSTALLED)  ## Ten thousand spoilt inputs of every kind; five minutes
 	EVALKIT_FUZZ=600 OMP_NUM_THREADS=1 $(BIN)/pytest tests/fuzz
+
+bench: $(INSTALLED)  ## The engine against lm-eval's HFLM, into reports/; needs EVALKIT_MIRROR; half an hour
+	$(BIN)/python -m benchmarks.engine
 
 clean:  ## Remove what the commands above made, but no runs and no checkpoints
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

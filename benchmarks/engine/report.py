@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import platform
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -13,7 +14,12 @@ from benchmarks.engine.compare import Row
 GIGA = 1e9
 
 
-def write_report(rows: list[Row], peak: tuple[float, float], chosen: argparse.Namespace) -> None:
+def write_report(
+    rows: list[Row],
+    peak: tuple[float, float],
+    run: dict[str, Any] | None,
+    chosen: argparse.Namespace,
+) -> None:
     """Write engine.md and engine.parquet."""
     output: Path = chosen.output
     output.mkdir(parents=True, exist_ok=True)
@@ -21,7 +27,9 @@ def write_report(rows: list[Row], peak: tuple[float, float], chosen: argparse.Na
     frame = pd.DataFrame([dataclasses.asdict(row) for row in rows])
     frame["peak_gflop_per_cpu_s"] = peak[0]
     frame.to_parquet(output / f"{name}.parquet")
-    (output / f"{name}.md").write_text(_text(rows, peak, chosen), encoding="utf-8")
+    (output / f"{name}.md").write_text(
+        _text(rows, peak, chosen) + _whole_run(run), encoding="utf-8"
+    )
 
 
 def print_row(row: Row) -> None:
@@ -64,6 +72,19 @@ def _cells(row: Row) -> list[str]:
         f"{row.evalkit_peak_bytes / GIGA:.2f} ({row.evalkit_working_bytes / GIGA:.2f})",
         f"{row.hflm_peak_bytes / GIGA:.2f} ({row.hflm_working_bytes / GIGA:.2f})",
     ]
+
+
+def _whole_run(run: dict[str, Any] | None) -> str:
+    if run is None:
+        return ""
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in run["shares"].items())
+    return f"""
+## A whole run
+
+`evalkit run` over HellaSwag's first {run["requests"] // 4} documents ({run["requests"]:,} requests)
+on the random GPT-2-small, {run["cpu_s"]:.0f} CPU seconds: {shares}. The first forward pass began
+{run["first_forward_s"]:.1f} s after the start ({run["first_forward_cpu_s"]:.1f} CPU seconds).
+"""
 
 
 def _text(rows: list[Row], peak: tuple[float, float], chosen: argparse.Namespace) -> str:

@@ -101,7 +101,7 @@ def generation(source: Source) -> list[Instance]:
     words, draw = source.words(), random.Random(SEED)  # noqa: S311
     settings = {"until": [], "max_gen_toks": NEW_TOKENS, "do_sample": False}
     instances = []
-    for doc_id in range(16):
+    for doc_id in range(32):
         length = PROMPT_WORDS[doc_id % len(PROMPT_WORDS)]
         start = draw.randrange(len(words) - length)
         prompt = " ".join(words[start : start + length])

@@ -110,16 +110,17 @@ def _typed(context: typer.Context, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plan(given: dict[str, Any], typed: dict[str, Any], store: str, resume: str | None) -> "Plan":
-    from evalkit.cli.quiet import quiet_libraries
+    from evalkit.cli.quiet import quick_imports, quiet_libraries
 
     quiet_libraries()
-    from evalkit.runner import make_plan, settings_to_resume
+    with quick_imports():
+        from evalkit.runner import make_plan, settings_to_resume
 
-    if resume is not None and resume != "auto":
-        return make_plan(settings_to_resume(store, resume, typed))
-    if given["model"] is None:
-        raise UsageError("--model is missing: name a checkpoint, or a run with --resume RUN.")
-    return make_plan(RunSettings.checked(**given, store=store))
+        if resume is not None and resume != "auto":
+            return make_plan(settings_to_resume(store, resume, typed))
+        if given["model"] is None:
+            raise UsageError("--model is missing: name a checkpoint, or a run with --resume RUN.")
+        return make_plan(RunSettings.checked(**given, store=store))
 
 
 def _tags(pairs: list[str]) -> dict[str, str]:

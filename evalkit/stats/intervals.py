@@ -1,14 +1,15 @@
 """Closed-form standard errors and intervals.
 
 Quantiles come from `scipy.special`; `scipy.stats` has the same ones and costs a second to import.
+`scipy.optimize` loads on first use.
 """
 
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy import special
-from scipy.optimize import brentq
 
 from evalkit.stats.units import Codes, unit_sums
 
@@ -115,9 +116,13 @@ def tango_interval(
     difference = (wins - losses) / n
     low, high = -1.0, 1.0
     if difference > -1:
-        low = brentq(lambda d: tango_z(wins, losses, n, d) - z, -1 + 1e-12, difference)
+        low = scipy.optimize.brentq(
+            lambda d: tango_z(wins, losses, n, d) - z, -1 + 1e-12, difference
+        )
     if difference < 1:
-        high = brentq(lambda d: tango_z(wins, losses, n, d) + z, difference, 1 - 1e-12)
+        high = scipy.optimize.brentq(
+            lambda d: tango_z(wins, losses, n, d) + z, difference, 1 - 1e-12
+        )
     return float(low), float(high)
 
 
