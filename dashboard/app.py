@@ -15,6 +15,7 @@ PAGES = [
     st.Page("views/compare.py", title="Compare"),
     st.Page("views/samples.py", title="Samples"),
     st.Page("views/training.py", title="Training"),
+    st.Page("views/safety.py", title="Safety"),
     st.Page("views/speed.py", title="Speed"),
     st.Page("views/gate.py", title="Gate"),
     st.Page("views/tasks.py", title="Tasks"),

@@ -16,6 +16,7 @@ from evalkit.results import (
     Store,
     TrainingSeries,
     Verdicts,
+    category_scores,
     compare,
     compare_series,
     fingerprint,
@@ -96,6 +97,12 @@ def times(runs: tuple[str, ...]) -> RequestTimes:
     return _times(opened.url, fingerprint(opened), runs)
 
 
+def categories(run_id: str, task: str, score: pd.Series) -> pd.DataFrame:
+    """A metric of a run by category."""
+    opened = store()
+    return _categories(opened.url, fingerprint(opened), run_id, task, score)
+
+
 # The mark is part of each key: a run that is added or replaced is seen at the next reload.
 
 
@@ -143,3 +150,8 @@ def _verdicts(url: str, names: tuple[str, ...]) -> Verdicts:
 @st.cache_resource(max_entries=4, show_spinner="Reading timings")
 def _times(url: str, mark: str, runs: tuple[str, ...]) -> RequestTimes:
     return request_times(Store(url), runs)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Reading samples")
+def _categories(url: str, mark: str, run_id: str, task: str, score: pd.Series) -> pd.DataFrame:
+    return category_scores(Store(url), run_id, task, score)

@@ -27,6 +27,12 @@ from evalkit.results.queries import (
     overview,
     task_overview,
 )
+from evalkit.results.safety import (
+    SAFETY_FAMILIES,
+    category_scores,
+    safety_scores,
+    worst_documents,
+)
 from evalkit.results.samples import (
     first_sample,
     paired_index,
@@ -71,6 +77,7 @@ __all__ = [
     "PERCENTILES",
     "POSITIONS",
     "QUANTITIES",
+    "SAFETY_FAMILIES",
     "SAMPLES",
     "SCHEMA_VERSION",
     "SCORES",
@@ -98,6 +105,7 @@ __all__ = [
     "TrainingSeries",
     "Verdicts",
     "category_flips",
+    "category_scores",
     "compare",
     "compare_many",
     "compare_series",
@@ -126,6 +134,7 @@ __all__ = [
     "quality_and_speed",
     "read_verdicts",
     "request_times",
+    "safety_scores",
     "sample_index",
     "sample_rows",
     "score_curves",
@@ -143,4 +152,5 @@ __all__ = [
     "verdict_files",
     "verdict_history",
     "waivers",
+    "worst_documents",
 ]

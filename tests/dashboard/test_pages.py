@@ -12,7 +12,7 @@ from tests.dashboard.content import add_verdicts, enrich
 from tests.stores import HOSTILE, make_store
 
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
-PAGES = ["leaderboard", "compare", "samples", "training", "speed", "gate", "tasks"]
+PAGES = ["leaderboard", "compare", "samples", "training", "safety", "speed", "gate", "tasks"]
 
 
 def texts(app):
@@ -246,10 +246,9 @@ def test_damaged_samples_are_a_sentence(open_page, tmp_path, page):
 def test_new_runs_appear_after_a_reload(open_page, tmp_path, page):
     enrich(make_store(tmp_path, runs=("first",), tasks=["facts"], n=5))
     app = open_page(page, tmp_path)
-    store = enrich(
-        make_store(tmp_path, runs=("first", "second"), tasks=["latency", "answers"], n=5)
-    )
-    add_verdicts(store)
+    runs, tasks = ("first", "second"), ["latency", "answers"]
+    store = add_verdicts(enrich(make_store(tmp_path, runs=runs, tasks=tasks, n=5)))
+    put_in_family(store, {"answers": "bias"})
     app.run()
     assert not app.exception
     shown = "\n".join(frame.value.to_string() for frame in app.dataframe)
