@@ -1,5 +1,6 @@
 """Where a task's data comes from: beside its YAML, in a mirror of the hub, or the hub itself."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,31 @@ def _absolute(files: Any, folder: Path, task: str) -> Any:
     if "://" in files:
         return files
     file = folder / files
-    if not any(file.parent.glob(file.name)):
+    found = list(file.parent.glob(file.name))
+    if not found:
         raise DataError(f"Task {task} names the data file {file}, which does not exist.")
+    for path in found:
+        if path.suffix == ".jsonl" and path.is_file():
+            _check_lines(path)
     return str(file)
+
+
+def _check_lines(file: Path) -> None:
+    """Raise `DataError` at a line that is no JSON; the reader behind `datasets` may crash on it."""
+    number = 0
+    try:
+        with file.open("rb") as lines:
+            for line in lines:
+                number += 1
+                if line.strip():
+                    json.loads(line.decode("utf-8"), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{file}:{number} is no JSON object of a line: {reason}.") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("it has a field twice")
+    return found
