@@ -174,6 +174,8 @@ def _override(values: dict[str, Any], key: str, text: str) -> None:
 def _explain(error: ValidationError, source: str) -> str:
     """The first fault in one sentence, with the nearest key where one is unknown."""
     fault = error.errors()[0]
+    if not fault["loc"]:  # a key that is no text has no name to show
+        return f"A key of {source} is no readable text: {fault['msg']}."
     *sections, last = [str(part) for part in fault["loc"]]
     key = ".".join([*sections, last])
     if fault["type"] == "extra_forbidden":
