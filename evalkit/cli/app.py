@@ -18,6 +18,7 @@ from evalkit.cli import (
     ls,
     noise,
     power,
+    report,
     rerun,
     run,
     runs,
@@ -50,6 +51,7 @@ for command in (
     power,
     noise,
     dashboard,
+    report,
     train,
     demo,
 ):

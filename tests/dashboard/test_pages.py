@@ -9,6 +9,7 @@ import pytest
 from evalkit.paths import bundled
 from evalkit.results import compare, flips
 from tests.dashboard.content import add_verdicts, enrich
+from tests.results.test_safety import put_in_family
 from tests.stores import HOSTILE, make_store
 
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
