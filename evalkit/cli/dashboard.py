@@ -5,6 +5,7 @@ import ipaddress
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 from typing import Annotated
@@ -34,6 +35,7 @@ def dashboard(
     if importlib.util.find_spec("streamlit") is None:
         raise UsageError("The dashboard needs Streamlit: pip install 'evalkit[dashboard]'.")
     _check_store(store)
+    _check_address(host, port)
     environment = {**os.environ, "EVALKIT_STORE": store}
     if _is_loopback(host):
         environment.pop(_TOKEN, None)
@@ -58,6 +60,28 @@ def _check_store(store: str) -> None:
             f"There is no store at {store}; make one with 'evalkit run --store {store}' "
             "or 'evalkit demo', or name another with --store."
         )
+
+
+def _check_address(host: str, port: int) -> None:
+    """Listen for a moment where the server will, so that what is wrong is said in a sentence."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError):
+        raise UsageError(
+            f"--host {host} is no address or name of this machine; give one such as 127.0.0.1, "
+            "or 0.0.0.0 for all of its addresses."
+        ) from None
+    try:
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise UsageError(
+            f"The dashboard cannot listen on {_shown(host)}:{port}: {error.strerror}; choose "
+            "another --port or --host."
+        ) from None
 
 
 def _command(host: str, port: int) -> list[str]:

@@ -1,6 +1,7 @@
 """`evalkit dashboard`: what it starts, and what it refuses."""
 
 import importlib.util
+import socket
 
 import pytest
 
@@ -39,6 +40,35 @@ def test_beyond_this_machine_it_asks_for_a_token(evalkit_command, started, store
     outcome = evalkit_command("dashboard", "--store", store.url, "--host", "::")
     assert started[-1][1]["EVALKIT_DASHBOARD_TOKEN"] == "of my own"
     assert "of my own" not in outcome.err
+
+
+@pytest.mark.parametrize("host", ["nonsense", "not a host", "300.1.2.3", "\u00e4" * 70, ""])
+def test_a_host_that_is_none_is_one_sentence(evalkit_command, started, store, host):
+    outcome = evalkit_command("dashboard", "--store", store.url, "--host", host)
+    assert outcome.code == 2
+    assert "is no address or name of this machine" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert started == []
+
+
+def test_an_address_of_another_machine_is_one_sentence(evalkit_command, started, store):
+    outcome = evalkit_command("dashboard", "--store", store.url, "--host", "192.0.2.1")
+    assert outcome.code == 2
+    assert "cannot listen on 192.0.2.1:8501" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert started == []
+
+
+def test_a_port_in_use_is_one_sentence(evalkit_command, started, store):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        outcome = evalkit_command("dashboard", "--store", store.url, "--port", port)
+    assert outcome.code == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in outcome.err
+    assert "--port" in outcome.err
+    assert started == []
 
 
 def test_a_store_that_is_not_there(evalkit_command, started, tmp_path):
