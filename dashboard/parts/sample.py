@@ -2,13 +2,22 @@
 
 import json
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from parts.text import number, visible
 
+from evalkit.results import word_changes
+
 LONG = 1500
+_MARK = "background: rgba(230, 159, 0, 0.35); color: inherit; text-decoration: underline"
+_BLOCK = (
+    "font-family: monospace; font-size: 0.875rem; white-space: pre-wrap; overflow-wrap: anywhere; "
+    "max-height: 360px; overflow-y: auto; padding: 0.75rem; border-radius: 6px; "
+    "background: rgba(128, 140, 150, 0.12)"
+)
 
 
 def draw_sample(a: Mapping[str, Any], b: Mapping[str, Any] | None, names: tuple[str, str]) -> None:
@@ -73,16 +82,37 @@ def _choices(answers: list[tuple[str, Mapping[str, Any]]]) -> None:
 
 
 def _responses(answers: list[tuple[str, Mapping[str, Any]]]) -> None:
-    """What each run generated and the answer taken from it."""
+    """What each run generated and the answer taken from it; of two, the differences are marked."""
     if not any(_items(sample["responses"]) for _, sample in answers):
         return
-    for place, (name, sample) in zip(st.columns(len(answers)), answers, strict=True):
+    for place, number_ in zip(st.columns(len(answers)), range(len(answers)), strict=True):
+        name, sample = answers[number_]
+        others = answers[1 - number_][1] if len(answers) > 1 else None
         with place:
             st.text(visible(name))
-            for response in _items(sample["responses"]):
-                text_block(response)
+            for i, response in enumerate(_items(sample["responses"])):
+                beside = _items(others["responses"])[i : i + 1] if others is not None else []
+                _text_beside(response, beside[0] if beside else None)
             st.caption("Answer taken from it")
-            text_block(sample["answer"])
+            _text_beside(sample["answer"], others["answer"] if others is not None else None)
+    if len(answers) > 1:
+        st.caption("Words that the other run did not say there are marked and underlined.")
+
+
+def _text_beside(text: object, other: object) -> None:
+    """A text as it is; the words that the other text lacks are marked."""
+    if not isinstance(text, str) or not isinstance(other, str) or text == other:
+        text_block(text)
+        return
+    pieces = word_changes(text, other)[0]
+    # Everything that models wrote is escaped; the only elements are our own.
+    inner = "".join(
+        f'<mark style="{_MARK}">{escape(visible(piece))}</mark>'
+        if changed
+        else escape(visible(piece))
+        for piece, changed in pieces
+    )
+    st.html(f'<div style="{_BLOCK}" tabindex="0">{inner}</div>')
 
 
 def _items(value: Any) -> list[Any]:

@@ -1,6 +1,7 @@
 """What a run leaves behind, and every question asked of it afterwards."""
 
 from evalkit.results.board import Board, Choice, select_board, suite_scores, suites
+from evalkit.results.changes import word_changes
 from evalkit.results.comparison import Comparison, NotComparableError, compare, compare_many
 from evalkit.results.difference import Difference
 from evalkit.results.flip import CategoryFlips, Flip, category_flips, figure_flips, flips
@@ -152,5 +153,6 @@ __all__ = [
     "verdict_files",
     "verdict_history",
     "waivers",
+    "word_changes",
     "worst_documents",
 ]

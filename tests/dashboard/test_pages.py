@@ -178,6 +178,31 @@ def test_a_deep_link_shows_that_sample(open_page, store):
     assert shown == pytest.approx(list(sample["loglikelihoods"]), abs=0.006)
 
 
+def test_what_two_runs_said_differently_is_marked(open_page, store):
+    both = [store.samples(run, "translation").set_index("doc_id") for run in (EARLY, LATE)]
+    doc = next(i for i in both[0].index if both[0]["answer"][i] != both[1]["answer"][i])
+    app = open_page("samples", store, a=EARLY, b=LATE, task="translation", doc=str(doc))
+    marked = [element.proto.body for element in app.get("html")]
+    assert len(marked) == 4
+    for body, sample in zip((marked[0], marked[2]), both, strict=True):
+        assert re.sub("<[^>]*>", "", body) == sample["responses"][doc][0]
+        assert "<mark" in body
+    alone = open_page("samples", store, a=EARLY, task="translation", doc=str(doc))
+    assert not alone.get("html")
+
+
+def test_marked_hostile_text_is_escaped(open_page, hostile):
+    for doc in range(len(HOSTILE)):
+        app = open_page("samples", hostile, a=EARLY, b=LATE, task="answers", doc=str(doc))
+        for element in app.get("html"):
+            assert set(re.findall("</?[a-z!]+", element.proto.body)) <= {
+                "<div",
+                "</div",
+                "<mark",
+                "</mark",
+            }
+
+
 def test_a_sample_that_does_not_exist_is_told(open_page, store):
     assert "no sample of that number" in texts(open_page("samples", store, doc="9999"))
     assert not open_page("samples", store, doc="none", page="x", a="gone", task="gone").exception
