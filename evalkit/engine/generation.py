@@ -21,7 +21,7 @@ from evalkit.engine.tokenization import Span
 from evalkit.errors import UsageError
 from evalkit.types import Decoding, Response
 
-CACHE_BYTES = 2**29
+CACHE_BYTES = 2**30
 
 
 @dataclass(slots=True)
@@ -222,21 +222,18 @@ class _Decoder:
     def _enter(self, count: int) -> list[Row]:
         """Prefill waiting prompts, shared prefixes once; return those that end at once."""
         rows = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+        # Neighbouring rows attend together, so they should be of a length.
+        rows.sort(key=lambda row: len(row.prompt))
         spans = [Span((*row.prompt, 0), 1) for row in rows]
-        done = []
         for step in plan_passes(spans, self._prefill, self._prefill):
             logits, plan = self._runner.run(step, remember=True)
             for place, line, owner in zip(step.places, step.rows, step.owners, strict=True):
-                row = rows[owner]
-                self._generator.choose(logits[line : line + 1], [row])
-                if self._generator.is_finished(row):
-                    done.append(row)
-                    continue
-                self._cache.insert(len(self._active), _path(plan, int(place)))
-                self._active.append(row)
+                self._generator.choose(logits[line : line + 1], [rows[owner]])
+                self._cache.insert(len(self._active) + int(owner), _path(plan, int(place)))
+        self._active += rows
         if self._clock:
             self._clock.tick()
-        return done
+        return self._leave()
 
     def _step(self) -> list[Row]:
         count = len(self._active)
@@ -252,8 +249,12 @@ class _Decoder:
         self._generator.choose(logits, self._active)
         if self._clock:
             self._clock.tick()
+        return self._leave()
+
+    def _leave(self) -> list[Row]:
+        """Take finished rows out, the last one moving into each gap."""
         done = []
-        for place in reversed(range(count)):
+        for place in reversed(range(len(self._active))):
             if self._generator.is_finished(self._active[place]):
                 done.append(self._active[place])
                 last = self._active.pop()

@@ -1,13 +1,18 @@
 """Keys and values of texts in the making: one row a text, each with a length of its own."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from evalkit.engine.attention import Layer
 from evalkit.engine.forward import KeyValues
+
+# Rows that attend in one call on a CPU, where it costs as much as the longest of them.
+TOGETHER = 8
 
 
 @dataclass
@@ -28,14 +33,14 @@ class RowCache:
     lengths: Tensor
     _layers: dict[int, KeyValues] = field(default_factory=dict)
     _masks: dict[int | None, Tensor] = field(default_factory=dict)
-    _step_length: int | None = None
+    _parts: list[tuple[int, int, int]] | None = None
 
     def insert(self, row: int, pieces: Mapping[int, KeyValues]) -> None:
         """Put a prompt's keys and values, each (heads, tokens, size), into a row."""
         for layer, (key, value) in pieces.items():
             if layer not in self._layers:
                 self._layers[layer] = tuple(
-                    part.new_zeros(self.rows, part.shape[0], self.capacity, part.shape[2])
+                    _zeros(part, self.rows, part.shape[0], self.capacity, part.shape[2])
                     for part in (key, value)
                 )  # type: ignore[assignment]
             keys, values = self._layers[layer]
@@ -59,21 +64,38 @@ class RowCache:
         row = torch.arange(count, device=query.device)
         keys[row, :, ends] = key[:, :, 0]
         values[row, :, ends] = value[:, :, 0]
-        longest = self._longest(ends)
-        mask = self._mask(layer.window, ends, longest, query.dtype)
-        return layer.attention(query, keys[:count, :, :longest], values[:count, :, :longest], mask)
+        parts = self._parts_of(ends)
+        mask = self._mask(layer.window, ends, max(part[2] for part in parts), query.dtype)
+        found = [
+            layer.attention(
+                query[low:high],
+                keys[low:high, :, :longest],
+                values[low:high, :, :longest],
+                mask[low:high, :, :, :longest],
+            )
+            for low, high, longest in parts
+        ]
+        return torch.cat(found) if len(found) > 1 else found[0]
 
-    def _longest(self, ends: Tensor) -> int:
-        """Tokens of the longest row in use; asked of the device once a step, not once a layer."""
-        if self._step_length is None:
-            self._step_length = int(ends.max()) + 1
-        return self._step_length
+    def _parts_of(self, ends: Tensor) -> list[tuple[int, int, int]]:
+        """(first row, one past the last, tokens of the longest) of rows that attend together.
+
+        Asked of the device once a step, not once a layer.
+        """
+        if self._parts is None:
+            size = TOGETHER if ends.device.type == "cpu" else len(ends)
+            lengths = (ends + 1).tolist()
+            self._parts = [
+                (low, min(low + size, len(lengths)), max(lengths[low : low + size]))
+                for low in range(0, len(lengths), size)
+            ]
+        return self._parts
 
     def advance(self, count: int) -> None:
         """Note that the first `count` rows have one token more."""
         self.lengths[:count] += 1
         self._masks.clear()
-        self._step_length = None
+        self._parts = None
 
     def _mask(self, window: int | None, ends: Tensor, longest: int, dtype: torch.dtype) -> Tensor:
         """What is added to the scores, shape (rows, 1, 1, tokens)."""
@@ -85,3 +107,14 @@ class RowCache:
             mask = torch.zeros(hidden.shape, dtype=dtype, device=ends.device)
             self._masks[window] = mask.masked_fill_(hidden, -torch.inf)[:, None, None]
         return self._masks[window]
+
+
+def _zeros(like: Tensor, *shape: int) -> Tensor:
+    """Zeros of a tensor's type on its device; on a CPU, memory is taken only as it is written."""
+    if like.device.type != "cpu":
+        return like.new_zeros(*shape)
+    return (
+        torch.from_numpy(np.zeros(math.prod(shape) * like.itemsize, np.uint8))
+        .view(like.dtype)
+        .view(*shape)
+    )
