@@ -18,6 +18,7 @@ PAGES = [
     st.Page("views/safety.py", title="Safety"),
     st.Page("views/speed.py", title="Speed"),
     st.Page("views/gate.py", title="Gate"),
+    st.Page("views/arena.py", title="Arena"),
     st.Page("views/tasks.py", title="Tasks"),
 ]
 

@@ -16,18 +16,22 @@ from evalkit.results import (
     Store,
     TrainingSeries,
     Verdicts,
+    Votes,
     category_scores,
     compare,
     compare_series,
     fingerprint,
     overview,
+    pair_documents,
     read_verdicts,
+    read_votes,
     request_times,
     sample_index,
     search_samples,
     select_board,
     training_series,
     verdict_files,
+    vote_files,
 )
 
 STORE = "EVALKIT_STORE"
@@ -103,6 +107,18 @@ def categories(run_id: str, task: str, score: pd.Series) -> pd.DataFrame:
     return _categories(opened.url, fingerprint(opened), run_id, task, score)
 
 
+def votes() -> Votes:
+    """Votes of the arena; a new one is seen at once."""
+    opened = store()
+    return _votes(opened.url, tuple(sorted(vote_files(opened).items())))
+
+
+def pairs(a: str, b: str, task: str) -> pd.DataFrame:
+    """Documents that two runs both answered with a text."""
+    opened = store()
+    return _pairs(opened.url, fingerprint(opened), a, b, task)
+
+
 # The mark is part of each key: a run that is added or replaced is seen at the next reload.
 
 
@@ -155,3 +171,13 @@ def _times(url: str, mark: str, runs: tuple[str, ...]) -> RequestTimes:
 @st.cache_resource(max_entries=16, show_spinner="Reading samples")
 def _categories(url: str, mark: str, run_id: str, task: str, score: pd.Series) -> pd.DataFrame:
     return category_scores(Store(url), run_id, task, score)
+
+
+@st.cache_resource(max_entries=2)
+def _votes(url: str, marks: tuple[tuple[str, str], ...]) -> Votes:
+    return read_votes(Store(url))
+
+
+@st.cache_resource(max_entries=32, show_spinner="Reading samples")
+def _pairs(url: str, mark: str, a: str, b: str, task: str) -> pd.DataFrame:
+    return pair_documents(Store(url), a, b, task)

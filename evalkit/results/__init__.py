@@ -1,5 +1,18 @@
 """What a run leaves behind, and every question asked of it afterwards."""
 
+from evalkit.results.arena import (
+    CRITERIA,
+    VOTES,
+    Vote,
+    Votes,
+    add_vote,
+    agreement,
+    left_side,
+    pair_documents,
+    ranking,
+    read_votes,
+    vote_files,
+)
 from evalkit.results.board import Board, Choice, select_board, suite_scores, suites
 from evalkit.results.changes import word_changes
 from evalkit.results.comparison import Comparison, NotComparableError, compare, compare_many
@@ -75,6 +88,7 @@ from evalkit.results.training_curves import (
 )
 
 __all__ = [
+    "CRITERIA",
     "PERCENTILES",
     "POSITIONS",
     "QUANTITIES",
@@ -83,6 +97,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "SCORES",
     "TIMINGS",
+    "VOTES",
     "Board",
     "CategoryFlips",
     "Choice",
@@ -105,6 +120,10 @@ __all__ = [
     "TaskRecord",
     "TrainingSeries",
     "Verdicts",
+    "Vote",
+    "Votes",
+    "add_vote",
+    "agreement",
     "category_flips",
     "category_scores",
     "compare",
@@ -118,6 +137,7 @@ __all__ = [
     "keep_verdict",
     "latency_percentiles",
     "leaderboard",
+    "left_side",
     "load_samples",
     "load_scores",
     "load_timings",
@@ -128,12 +148,15 @@ __all__ = [
     "margin_history",
     "memory_scores",
     "overview",
+    "pair_documents",
     "paired_index",
     "pareto_front",
     "pedigree",
     "primary_metric",
     "quality_and_speed",
+    "ranking",
     "read_verdicts",
+    "read_votes",
     "request_times",
     "safety_scores",
     "sample_index",
@@ -152,6 +175,7 @@ __all__ = [
     "training_series",
     "verdict_files",
     "verdict_history",
+    "vote_files",
     "waivers",
     "word_changes",
     "worst_documents",

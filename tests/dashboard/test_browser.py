@@ -8,7 +8,8 @@ from tests.dashboard.browser import browsing, chromium, served, settled
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
-PAGES = ["Leaderboard", "Compare", "Samples", "Training", "Safety", "Speed", "Gate", "Tasks"]
+PAGES = ["Leaderboard", "Compare", "Samples", "Training", "Safety"]
+PAGES += ["Speed", "Gate", "Arena", "Tasks"]
 
 
 @pytest.fixture(scope="module")
