@@ -106,8 +106,8 @@ class Comparison:
 
 
 def compare(
-    baseline: str,
-    candidate: str,
+    baseline: str | Manifest,
+    candidate: str | Manifest,
     store: str | Path | Store = "reports",
     *,
     baseline_store: Store | None = None,
@@ -120,7 +120,7 @@ def compare(
     the pairs, which differ from the runs' scores where the overlap is partial.
 
     Args:
-        baseline: Run id, name, `tag:KEY=VALUE` or `latest`.
+        baseline: Run id, name, `tag:KEY=VALUE` or `latest`; or the manifest of a run.
         candidate: The same.
         store: Where both runs lie.
         baseline_store: Where the baseline lies, if elsewhere.
@@ -133,7 +133,8 @@ def compare(
     """
     opened = store if isinstance(store, Store) else Store(store)
     home = baseline_store or opened
-    a, b = home.resolve(baseline), opened.resolve(candidate)
+    a = baseline if isinstance(baseline, Manifest) else home.resolve(baseline)
+    b = candidate if isinstance(candidate, Manifest) else opened.resolve(candidate)
     shared = [task for task in b.tasks if task in a.tasks]
     if not shared:
         raise NotComparableError(

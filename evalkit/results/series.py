@@ -232,7 +232,7 @@ def _last(
     against: dict[str, Comparison],
 ) -> Difference | None:
     if best.run_id not in against:
-        against[best.run_id] = compare(best.run_id, last.run_id, store, seed=seed)
+        against[best.run_id] = compare(best, last, store, seed=seed)
     found = against[best.run_id].differences
     return next((row for row in found if (row.task, row.metric, row.filter) == figure), None)
 
