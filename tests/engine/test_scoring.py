@@ -15,7 +15,10 @@ from evalkit.engine.tokenization import Span, windows
 from evalkit.types import Request, RequestKind
 from tests.checkpoints import make_checkpoint
 
-FAMILIES = ["llama", "gpt2", "gpt_neox", "qwen2", "qwen3", "gemma", "phi", "mistral"]
+FAMILIES = [
+    "llama", "gpt2", "gpt_neox", "qwen2", "qwen3", "gemma", "gemma3_text", "phi", "phi3", "mistral",
+    "smollm3", "granite", "olmo2",
+]  # fmt: skip
 CONTEXTS = ["The baker said that", "The baker said", "A farmer went to town, and ", ""]
 CONTINUATIONS = [" he", " she had bread", " to sell at the old market.", "one"]
 
