@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check format clean calibrate bench bench-store fuzz
+.PHONY: demo test check format clean calibrate bench bench-store fuzz bench-dashboard
 
 demo: $(INSTALLED)  ## Train two checkpoints, measure, compare and gate them
 	$(BIN)/evalkit demo
@@ -38,6 +38,9 @@ fuzz: $(INSTALLED)  ## Five thousand spoilt inputs of every kind; four minutes
 
 bench: $(INSTALLED)  ## The engine against lm-eval's HFLM, into reports/; needs EVALKIT_MIRROR; half an hour
 	$(BIN)/python -m benchmarks.engine
+
+bench-dashboard: $(INSTALLED)  ## Serve a large store and time every page in Chromium, into reports/dashboard.md; two minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.dashboard
 
 clean:  ## Remove what the commands above made, but no runs and no checkpoints
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -45,6 +45,13 @@ def browsing() -> Iterator[Any]:
 @contextlib.contextmanager
 def served(store: str | Path, **environment: str) -> Iterator[str]:
     """URL of `evalkit dashboard` on a store, for as long as the block lasts."""
+    with serving(store, **environment) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def serving(store: str | Path, **environment: str) -> Iterator[tuple[str, int]]:
+    """As `served`, with the id of the command's process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -57,7 +64,7 @@ def served(store: str | Path, **environment: str) -> Iterator[str]:
             stderr=said,
         )
         try:
-            yield _ready(f"http://127.0.0.1:{port}", server, said)
+            yield _ready(f"http://127.0.0.1:{port}", server, said), server.pid
         finally:
             server.terminate()
             server.wait(timeout=20)

@@ -39,6 +39,11 @@ def pages(store: str) -> dict[str, str]:
         "leaderboard": "/",
         "compare": f"/compare?{pair}",
         "samples": f"/samples?{pair}",
+        "training": "/training",
+        "safety": f"/safety?{pair}",
+        "speed": "/speed",
+        "gate": "/gate",
+        "arena": f"/arena?{pair}&rater=ann",
         "tasks": "/tasks",
     }
 

@@ -1,0 +1,184 @@
+"""How quick the dashboard is on a large store: makes one, opens every page, writes a report.
+
+    python -m benchmarks.dashboard [--folder PATH] [--runs 2000]
+
+A store of 2,000 runs and 200,000 scores is served by `evalkit dashboard` and opened in a headless
+Chromium with an empty profile. A page counts as drawn when its title, its tables and its charts
+stand and its script has ended. It writes reports/dashboard.md, and fails where a limit is passed.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.dashboard_store import make_store, run_id_of
+from evalkit.results import Store, overview
+from tests.dashboard.browser import browsing, chromium, serving
+
+ROOT = Path(__file__).parents[1]
+REPEATS = 5
+TABS = 4
+VIEWPORT = {"width": 1280, "height": 900}
+FIRST_LIMIT, PAGE_LIMIT = 2.0, 3.0
+DRAWN = """() => {
+  const app = document.querySelector('[data-testid=stApp]');
+  return app?.dataset.testScriptState === 'notRunning' && document.querySelector('h1')
+    && !document.querySelector('[data-testid=stSkeleton]')
+    && [...document.querySelectorAll('[data-testid=stDataFrame]')].every(
+      table => table.querySelector('canvas'))
+    && [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(
+      chart => chart.querySelector('canvas, svg'))
+}"""
+
+
+def pages(runs: int) -> dict[str, str]:
+    """Every page, by the name it has in the report, and its address."""
+    pair = f"a={run_id_of(runs - 2)}&b={run_id_of(runs - 1)}"
+    return {
+        "Leaderboard": "/",
+        "Leaderboard, by suites": "/?by=suites",
+        "Leaderboard, searched": "/?find=model-07",
+        "Compare": f"/compare?{pair}",
+        "Samples": f"/samples?{pair}&task=choice_03",
+        "Samples, searched": f"/samples?{pair}&task=answer_00&text=Question+99",
+        "Training": "/training",
+        "Safety": f"/safety?{pair}",
+        "Speed": "/speed",
+        "Gate": "/gate",
+        "Arena": f"/arena?{pair}&rater=ann&task=answer_00",
+        "Tasks": "/tasks",
+    }
+
+
+def measure(browser: Any, address: str) -> float:
+    """Seconds from asking for a page in a new tab to its being drawn.
+
+    Args:
+        browser: A browser, whose new tab has an empty cache, or a context, whose tabs share one.
+        address: Of the page.
+    """
+    page = browser.new_page(viewport=VIEWPORT) if hasattr(browser, "contexts") else None
+    page = page or browser.new_page()
+    started = time.perf_counter()
+    page.goto(address, wait_until="commit")
+    page.wait_for_function(DRAWN, timeout=60_000, polling=20)
+    taken = time.perf_counter() - started
+    if page.locator("[data-testid=stException], [data-testid=stAlertContentError]").count():
+        raise RuntimeError(f"{address} shows an error")
+    page.close()
+    return taken
+
+
+def visits(browser: Any, address: str, pid: int) -> tuple[list[float], float]:
+    """Seconds of some visits, and the processor seconds of the server in all but the first."""
+    taken = [measure(browser, address)]
+    before = _processor(pid)
+    taken += [measure(browser, address) for _ in range(REPEATS - 1)]
+    return taken, (_processor(pid) - before) / (REPEATS - 1)
+
+
+def _processor(pid: int) -> float:
+    ticks = 0
+    for process in _family(pid):
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int) -> tuple[float, float]:
+    """Megabytes of a process and those it started: at their peaks, and now."""
+    peak = now = 0.0
+    for process in _family(pid):
+        status = Path(f"/proc/{process}/status").read_text()
+        fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+        peak += float(fields["VmHWM"].split()[0]) / 1024
+        now += float(fields["VmRSS"].split()[0]) / 1024
+    return peak, now
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(member for child in children for member in _family(int(child)))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "bench-dashboard")
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--keep", action="store_true", help="Keep the store it has made.")
+    asked = parser.parse_args()
+    if chromium() is None:
+        parser.error("Chromium is not installed; on Debian: apt-get install chromium")
+    if not asked.folder.exists():
+        make_store(asked.folder, asked.runs)
+    scores = len(overview(Store(asked.folder)).scores)
+    with serving(asked.folder) as (url, pid), browsing() as browser:
+        start = measure(browser, url)
+        bare = statistics.median(measure(browser, url) for _ in range(REPEATS))
+        context = browser.new_context(viewport=VIEWPORT)
+        measure(context, f"{url}/tasks")
+        found = {name: visits(context, url + path, pid) for name, path in pages(asked.runs).items()}
+        once = memory(pid)
+        for _ in range(TABS):
+            for path in pages(asked.runs).values():
+                measure(context, url + path)
+        after = memory(pid)
+    report = _report(asked.runs, scores, (start, bare), found, once, after)
+    (ROOT / "reports" / "dashboard.md").write_text(report)
+    print(report)
+    if not asked.keep:
+        shutil.rmtree(asked.folder)
+    slow = [name for name, (taken, _) in found.items() if max(taken) > PAGE_LIMIT]
+    if statistics.median(found["Leaderboard"][0]) > FIRST_LIMIT:
+        slow.insert(0, "first page")
+    sys.exit(f"too slow: {', '.join(slow)}" if slow else 0)
+
+
+def _report(
+    runs: int,
+    scores: int,
+    bare: tuple[float, float],
+    found: dict[str, tuple[list[float], float]],
+    once: tuple[float, float],
+    after: tuple[float, float],
+) -> str:
+    further = TABS * len(found)
+    load = os.getloadavg()[1]
+    lines = [
+        "# How quick the dashboard is",
+        "",
+        f"Measured by `make bench-dashboard` on {os.cpu_count()} cores, which the server and the "
+        f"browser share (load average {load:.1f} in the last five minutes): a store of {runs:,} "
+        f"runs and {scores:,} scores, served by `evalkit dashboard`, in headless Chromium. A visit "
+        "is a new tab; it ends when the title, tables and charts are drawn and the page's script "
+        "has ended.",
+        "",
+        f"The very first visit after the start, which reads the store, took {bare[0]:.2f} s; later "
+        f"ones of the leaderboard with nothing in the browser's cache, {bare[1]:.2f} s (median). "
+        "Below the browser has the app's scripts in its cache, as from the second page on: the "
+        "first visit of each page, which reads what only that page needs, and the median and the "
+        f"longest of {REPEATS} visits. Limits: {FIRST_LIMIT:g} s for the median visit of the "
+        f"leaderboard, {PAGE_LIMIT:g} s for every visit of every page.",
+        "",
+        "| Page | First visit, s | Median, s | Longest, s | Server's processor time, s |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {name} | {taken[0]:.2f} | {statistics.median(taken):.2f} | {max(taken):.2f} "
+            f"| {processor:.2f} |"
+            for name, (taken, processor) in found.items()
+        ),
+        "",
+        f"Memory of the server: {once[0]:,.0f} MB at its peak and {once[1]:,.0f} MB after every "
+        f"page was seen {REPEATS} times; {after[0]:,.0f} MB at its peak and {after[1]:,.0f} MB "
+        f"after {further} further visits.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
