@@ -31,7 +31,13 @@ def lines() -> list[str]:
     return _LINES_DARK if _is_dark() else _LINES_LIGHT
 
 
-def intervals(rows: pd.DataFrame, order: list[str], alt: str, unit: str = "") -> None:
+def intervals(
+    rows: pd.DataFrame,
+    order: list[str],
+    alt: str,
+    unit: str = "",
+    ends: tuple[float, float] | None = None,
+) -> None:
     """Draw one figure's values as dots on their 95 % intervals, a label a line.
 
     Args:
@@ -39,6 +45,7 @@ def intervals(rows: pd.DataFrame, order: list[str], alt: str, unit: str = "") ->
         order: Labels from top to bottom.
         alt: What a screen reader says of it.
         unit: Unit of the value.
+        ends: What the axis has to reach, so that charts side by side share one.
     """
     colours = palette()
     shown = rows[["label", "value", "ci_low", "ci_high"]].astype({"label": object})
@@ -46,6 +53,8 @@ def intervals(rows: pd.DataFrame, order: list[str], alt: str, unit: str = "") ->
     kinds = ["best", "tied", "other"]
     axis = {"tickCount": 4, "grid": True, "labelFlush": True, "format": ".3~g"}
     low = _x("ci_low", title=unit or None, axis=axis)
+    if ends is not None:
+        low["scale"] = {"domain": list(ends), "nice": True, "zero": False}
     spec = {
         "encoding": {
             "y": {"field": "label", "type": "nominal", "sort": order, "title": None, "axis": _ROWS},
@@ -123,8 +132,9 @@ def curves(
     kind = "temporal" if when else "quantitative"
     axis = {"labelFlush": True, "grid": False, "labelOverlap": True}
     along: Spec = {"field": "position", "type": kind, "title": x, "axis": axis}
-    if not when:
-        along["axis"] = {**axis, "format": "~s", "tickCount": 5}
+    days = when and rows["position"].max() - rows["position"].min() > pd.Timedelta(days=3)
+    times = "%d %b" if days else "%d %b %H:%M"
+    along["axis"] = {**axis, "format": times if when else "~s", "tickCount": 4 if when else 5}
     up = {"field": "value", "type": "quantitative", "title": unit or None}
     up |= {"scale": {"zero": False, "nice": True}, "axis": {"format": ".3~g", "tickCount": 5}}
     tooltip = [
@@ -146,10 +156,11 @@ def curves(
         transform = [{"filter": "datum.marked"}]
         encoding = {"y": up, "tooltip": tooltip, "color": {"value": palette()["worse"]}}
         marks.append({"mark": stands_out, "transform": transform, "encoding": encoding})
+    for mark in marks:
+        mark["encoding"] = {"x": along, "color": colour, **mark["encoding"]}
     if level is not None:
         marks.insert(0, _level(level, "y"))
-    shared = {"encoding": {"x": along, "color": colour}, "layer": marks}
-    _draw(rows, shared, 240, alt, stepped=False)
+    _draw(rows, {"layer": marks}, 240, alt, stepped=False)
 
 
 def scatter(rows: pd.DataFrame, alt: str, x: str, y: str) -> None:

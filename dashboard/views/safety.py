@@ -87,22 +87,37 @@ def _categories(found: Overview, scores: pd.DataFrame, chosen: list[str]) -> Non
     figure = pick("Figure", figures, "of", first)
     st.caption(f"{'↑ more' if _is(mine, figure) else '↓ less'} is better"
                if _is(mine, figure) is not None else "Neither direction is better")  # fmt: skip
-    names = [visible(found.manifests[run].name) for run in chosen]
-    for run, name, place in zip(chosen, names, st.columns(len(chosen)), strict=True):
-        rows = scores[(scores["run_id"] == run) & (scores["figure"] == figure)]
+    parts = {
+        run: data.categories(run, row["task"], row)
+        for run in chosen
+        for _, row in _rows(scores, run, figure)
+    }
+    ends = _ends(list(parts.values()))
+    for run, place in zip(chosen, st.columns(len(chosen)), strict=True):
         with place:
             if len(chosen) > 1:
-                st.text(name)
-            if rows.empty:
-                st.info("This run has no such figure.")
+                st.text(visible(found.manifests[run].name))
+            if run in parts:
+                _one_run(parts[run], mine.loc[figure], ends)
             else:
-                _one_run(run, rows.iloc[0])
+                st.info("This run has no such figure.")
     st.caption(LEGEND)
     _worst(chosen[0], mine.loc[figure].rename(figure))
 
 
-def _one_run(run: str, score: pd.Series) -> None:
-    rows = data.categories(run, score["task"], score)
+def _rows(scores: pd.DataFrame, run: str, figure: str) -> list[tuple[int, pd.Series]]:
+    """The run's score of the figure, if it has it."""
+    mine = scores[(scores["run_id"] == run) & (scores["figure"] == figure)]
+    return list(mine.head(1).iterrows())
+
+
+def _ends(parts: list[pd.DataFrame]) -> tuple[float, float] | None:
+    """What an axis has to reach that all the charts share."""
+    figures = pd.concat([rows[["value", "ci_low", "ci_high"]] for rows in parts]).stack().dropna()
+    return (float(figures.min()), float(figures.max())) if figures.nunique() > 1 else None
+
+
+def _one_run(rows: pd.DataFrame, score: pd.Series, ends: tuple[float, float] | None) -> None:
     if rows.empty:
         st.info("The samples of this figure have no categories.")
         return
@@ -112,7 +127,7 @@ def _one_run(run: str, score: pd.Series) -> None:
     counts = zip(shown["category"], shown["n"], strict=True)
     shown = shown.assign(label=[f"{visible(name)} ({n})" for name, n in counts], mark="")
     unit = score["unit"] if isinstance(score["unit"], str) else ""
-    intervals(shown, list(shown["label"]), "Values with 95 % intervals by category", unit)
+    intervals(shown, list(shown["label"]), "Values with 95 % intervals by category", unit, ends)
 
 
 def _worst(run: str, score: pd.Series) -> None:

@@ -83,10 +83,12 @@ def _ready(url: str, server: subprocess.Popen[bytes], said: IO[str]) -> str:
 
 
 def settled(page: Any) -> None:
-    """Wait until a page is drawn and its script has ended."""
+    """Wait until a page is drawn and its script has ended, also one that began meanwhile."""
     page.wait_for_selector("h1", timeout=20_000)
-    page.wait_for_function(
-        "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'",
-        timeout=20_000,
-    )
-    page.wait_for_timeout(300)
+    for _ in range(2):
+        page.wait_for_function(
+            "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState"
+            " === 'notRunning' && !document.querySelector('[data-testid=stSkeleton]')",
+            timeout=20_000,
+        )
+        page.wait_for_timeout(150)

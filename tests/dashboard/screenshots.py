@@ -56,11 +56,12 @@ def shoot(browser: Any, url: str, path: Path, width: int, scheme: str = "light")
     page = context.new_page()
     page.goto(url)
     settled(page)
-    height = page.evaluate(
-        "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
-    )
-    page.set_viewport_size({"width": width, "height": min(height, TALLEST)})
-    page.wait_for_timeout(1500)
+    for _ in range(3):  # what comes into view may grow
+        height = page.evaluate(
+            "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
+        )
+        page.set_viewport_size({"width": width, "height": min(height, TALLEST)})
+        page.wait_for_timeout(500)
     page.screenshot(path=path)
     context.close()
     print(path)
