@@ -17,7 +17,7 @@ _DARK = {"best": "#56B4E9", "tied": "#9AD1F2", "other": "#7C8794", "worse": "#E6
 # Okabe and Ito (2008), without the yellow that is pale on white.
 _LINES_LIGHT = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 _LINES_DARK = ["#56B4E9", "#E69F00", "#2EC49A", "#E4A3C8", "#F0E442", "#D98452"]
-_PADDING = {"left": 0, "top": 5, "right": 14, "bottom": 0}
+_PADDING = {"left": 0, "top": 5, "right": 14, "bottom": 5}
 _ROWS: Spec = {"labelLimit": 150, "labelFlush": False, "ticks": False, "domain": False}
 
 

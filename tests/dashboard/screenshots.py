@@ -33,17 +33,20 @@ def main() -> None:
 
 def pages(store: str) -> dict[str, str]:
     """Name of each picture and the address it is taken at."""
-    runs = list(overview(Store(store)).manifests)
+    found = overview(Store(store)).manifests
+    runs = list(found)
     pair = f"a={runs[1]}&b={runs[0]}" if len(runs) > 1 else ""
+    texts = [name for name, task in found[runs[0]].tasks.items() if task.family == "translation"]
+    task = f"&task={texts[0]}" if texts else ""
     return {
         "leaderboard": "/",
         "compare": f"/compare?{pair}",
-        "samples": f"/samples?{pair}",
+        "samples": f"/samples?{pair}{task}",
         "training": "/training",
         "safety": f"/safety?{pair}",
         "speed": "/speed",
         "gate": "/gate",
-        "arena": f"/arena?{pair}&rater=ann",
+        "arena": f"/arena?{pair}{task}&rater=ann",
         "tasks": "/tasks",
     }
 
@@ -58,9 +61,11 @@ def shoot(browser: Any, url: str, path: Path, width: int, scheme: str = "light")
     settled(page)
     for _ in range(3):  # what comes into view may grow
         height = page.evaluate(
-            "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
+            "document.querySelector('[data-testid=stMain]').scrollTop + 30 + Math.max("
+            "...[...document.querySelectorAll('[data-testid=stCaptionContainer]')].map("
+            "caption => caption.getBoundingClientRect().bottom))"
         )
-        page.set_viewport_size({"width": width, "height": min(height, TALLEST)})
+        page.set_viewport_size({"width": width, "height": min(int(height), TALLEST)})
         page.wait_for_timeout(500)
     page.screenshot(path=path)
     context.close()

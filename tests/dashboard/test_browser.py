@@ -1,12 +1,16 @@
 """The dashboard in a real browser, served by its own command."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 
+from evalkit.results import read_votes
 from tests.dashboard.browser import browsing, chromium, served, settled
+from tests.stores import HOSTILE, make_store
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
+NASTY = quote(HOSTILE[0])
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
 PAGES = ["Leaderboard", "Compare", "Samples", "Training", "Safety"]
 PAGES += ["Speed", "Gate", "Arena", "Tasks"]
@@ -40,6 +44,25 @@ def page(browser):
     page.on("dialog", lambda dialog: (page.dialogs.append(dialog.message), dialog.dismiss()))
     yield page
     context.close()
+
+
+def test_the_arena_is_answered_by_key(page, browser, tmp_path):
+    store = make_store(tmp_path, tasks=["answers"], n=20)
+    with served(store.url) as url:
+        page.goto(f"{url}/arena?task=answers&rater=ann")
+        settled(page)
+        for number, key in enumerate(("a", "x"), start=1):
+            page.locator("h1").click()
+            page.keyboard.press(key)
+            page.wait_for_selector(f"text={number} judged by you")
+            settled(page)
+        page.reload()
+        settled(page)
+        assert page.get_by_text("2 judged by you").count() == 1
+        assert no_boxes(page)
+    rows = read_votes(store).rows
+    assert list(rows["verdict"] == "both bad") == [False, True]
+    assert rows["verdict"][0] == rows["left"][0]
 
 
 def no_boxes(page):
@@ -121,7 +144,10 @@ def test_a_clicked_sample_is_shown_and_named_in_the_link(page, url):
     assert page.get_by_text("Sample 3", exact=True).count() == 1
 
 
-@pytest.mark.parametrize("path", ["/compare", "/tasks?task=answers"])
+@pytest.mark.parametrize(
+    "path",
+    ["/compare", "/tasks?task=answers", "/training", "/gate", f"/arena?task=answers&rater={NASTY}"],
+)
 def test_a_hostile_store_stays_text(page, hostile_url, path):
     page.goto(hostile_url + path)
     settled(page)
