@@ -1,11 +1,16 @@
 """Secrets do not leave the process: they are cut from whatever is written or said."""
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
 _MASK = "***"
-_IN_URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^/\s@?#]+@", re.IGNORECASE)
+# A path made of a URL has lost one of its slashes.
+_IN_URL = re.compile(
+    r"(?P<scheme>\b[a-z][a-z0-9+.-]*:/)(?P<slash>/)?(?(slash)[^/\s@?#]+|[^/\s@?#:]*:[^/\s@?#]+)@",
+    re.IGNORECASE,
+)
 _IN_QUERY = re.compile(
     r"(?P<name>[?&;](?:[^=&;\s#]*(?:token|key|secret|signature|password|passwd|credential|sig|auth)"
     r"[^=&;\s#]*)=)[^&;\s#]+",
@@ -24,11 +29,18 @@ _SECRET_NAME = re.compile(
 _HARMLESS = re.compile(r"tokenizer|tokens|max_new_token|token_budget", re.IGNORECASE)
 
 
+# Shorter ones are switches and numbers, which other texts hold too.
+_SHORTEST = 8
+
+
 def without_secrets(text: str) -> str:
-    """The text with credentials in URLs, and tokens known by their shape, masked."""
-    text = _IN_URL.sub(rf"\g<scheme>{_MASK}@", text)
+    """The text with credentials masked: in URLs, tokens known by shape, the environment's own."""
+    text = _IN_URL.sub(lambda found: f"{found['scheme']}{found['slash'] or ''}{_MASK}@", text)
     text = _IN_QUERY.sub(rf"\g<name>{_MASK}", text)
-    return _BY_SHAPE.sub(_MASK, text)
+    text = _BY_SHAPE.sub(_MASK, text)
+    for secret in _of_environment():
+        text = text.replace(secret, _MASK)
+    return text
 
 
 def redacted(value: Any) -> Any:
@@ -46,6 +58,15 @@ def redacted(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [redacted(inner) for inner in value]
     return value
+
+
+def _of_environment() -> list[str]:
+    """Values of the variables that are named as secrets; a file that holds one is none."""
+    return [
+        value
+        for name, value in os.environ.items()
+        if len(value) >= _SHORTEST and _is_secret(name, value) and not os.path.exists(value)  # noqa: PTH110 - Path's own raises where a name is too long
+    ]
 
 
 def _is_secret(name: str, value: Any) -> bool:

@@ -1,6 +1,7 @@
 """The store: a folder or object-store prefix that holds runs, one folder each."""
 
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
-from evalkit.errors import DataError, UsageError
+from evalkit.errors import DataError, EvalkitError, EvaluationError, UsageError
 from evalkit.redact import redacted, without_secrets
 from evalkit.results.index import (
     MANIFEST_NAME,
@@ -35,6 +36,7 @@ from evalkit.types import digest
 
 _LONGEST_NAME = 200
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "hf"}
+_WITH_PASSWORD = re.compile(rf"(?:{'|'.join(sorted(_BUCKETS))})://[^/@]*:[^/]*@", re.IGNORECASE)
 # A page of samples is read by itself where the rows between it and its neighbours are few.
 SAMPLE_ROWS = 8192
 
@@ -66,6 +68,11 @@ class Store:
 
     def __init__(self, url: str | Path) -> None:
         self.url = str(url)
+        if _WITH_PASSWORD.match(self.url):
+            raise UsageError(
+                f"The store {self.shown_url} has credentials in its URL, where a bucket's name "
+                "belongs; give them as its environment variables do."
+            )
         try:
             self._fs, self._root = fsspec.core.url_to_fs(self.url)
         except (ImportError, ValueError) as error:
@@ -195,8 +202,7 @@ class Store:
         try:
             manifest = Manifest.model_validate_json(self._fs.cat_file(path))
         except (ValidationError, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{path} is not a readable manifest: {reason}") from error
+            raise DataError(f"{path} is not a readable manifest: {_first_line(error)}") from error
         return RunFiles(
             manifest,
             self._read(f"{self.path_of(run_id)}/scores.parquet", SCORES),
@@ -223,7 +229,16 @@ class Store:
     def _manifests(self, column: str, problems: list[str]) -> list[str]:
         """`run_id` or `manifest` (its text) of each complete run."""
         read = partial(self._manifest_row, problems)
-        tables = indexed(self.place, "manifests", read, columns=[column])
+        try:
+            tables = indexed(self.place, "manifests", read, columns=[column])
+        except EvalkitError:
+            raise
+        except Exception as error:  # each file system has errors of its own
+            if self.local_root is not None:
+                raise
+            raise EvaluationError(
+                f"The store {self.shown_url} cannot be read ({_first_line(error)})."
+            ) from error
         return [str(value) for table in tables for value in table[column].to_pylist()]
 
     def _manifest_row(self, problems: list[str], run_id: str) -> pa.Table | None:
@@ -232,7 +247,7 @@ class Store:
             text = self._fs.cat_file(path).decode()
             Manifest.model_validate_json(text)
         except (ValueError, OSError) as error:
-            problems.append(f"{path} is not a readable manifest: {str(error).splitlines()[0]}")
+            problems.append(f"{path} is not a readable manifest: {_first_line(error)}")
             return None
         return pa.table({"run_id": [run_id], "manifest": [text]})
 
@@ -387,7 +402,7 @@ class Store:
                 table = _read_columns(present, wanted, documents)
             return conform(table, pa.schema([schema.field(name) for name in wanted]))
         except (OSError, ValueError, pa.ArrowException) as error:
-            raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+            raise DataError(f"{path} cannot be read as Parquet: {_first_line(error)}") from error
 
 
 def _read_columns(
@@ -415,6 +430,14 @@ def _read_columns(
 def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """Arrow table in the schema from plain rows; absent columns become null."""
     return pa.Table.from_pylist(list(rows), schema=schema)
+
+
+def _first_line(error: Exception) -> str:
+    """What is wrong, on one line; of a manifest, the first field that is."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        return ".".join(map(str, first["loc"])) + (": " if first["loc"] else "") + first["msg"]
+    return next(iter(without_secrets(str(error)).splitlines()), type(error).__name__)
 
 
 def _samples_name(task: str) -> str:

@@ -202,6 +202,18 @@ def test_a_bucket_that_is_not_there_is_a_sentence(run, server, url):
         assert "verysecretindeed" not in done.err
 
 
+def test_reading_a_store_that_is_gone_is_a_sentence(url, server, evalkit_command):
+    server.stop()
+    try:
+        for command in (("runs", "list"), ("ls", "scores"), ("runs", "delete", "x", "--yes")):
+            done = evalkit_command(*command, "--store", url)
+            assert done.code == 3
+            assert f"The store {url} cannot be read" in done.err
+            assert "Traceback" not in done.err
+    finally:
+        server.start()
+
+
 def test_an_unknown_protocol_is_a_sentence(run):
     done = run("--store", "nonsense://x")
     assert done.code == 2

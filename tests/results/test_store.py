@@ -1,6 +1,7 @@
 """The store: whole runs or none, found by every name, readable without evalkit."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pytest
 
 import evalkit
 from evalkit.errors import DataError, UsageError
+from evalkit.redact import without_secrets
 from evalkit.results import SAMPLES, SCORES, TIMINGS, Manifest, ModelRecord, RunFiles, Store, table
 
 
@@ -130,3 +132,42 @@ def test_a_name_whose_newest_run_is_damaged_is_refused(tmp_path):
         with pytest.raises(DataError, match="2026b-x"):
             store.resolve(reference)
     assert store.resolve("2026a-x").run_id == "2026a-x"
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+    store = Store(tmp_path)
+    store.write(make_run("run-1"))
+    (tmp_path / "run-1" / "run.json").write_text('{"run_id": "run-1",\n "name": 3}')
+    (problem,) = store.listing().problems
+    assert "name: " in problem
+    assert "\n" not in problem
+    path = tmp_path / "run-1" / "scores.parquet"
+    raw = bytearray(path.read_bytes())
+    raw[10:60] = b"\xff" * 50
+    path.write_bytes(raw)
+    with pytest.raises(DataError) as found:
+        store.score_rows("run-1")
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "S3"])
+def test_credentials_in_a_bucket_are_refused_and_not_repeated(scheme):
+    with pytest.raises(UsageError, match="credentials") as found:
+        Store(f"{scheme}://user:sesame@bucket/runs")
+    assert "sesame" not in str(found.value)
+
+
+def test_a_path_made_of_a_url_keeps_no_credentials():
+    url = Path("https://user:sesame@host/x")
+    assert (
+        without_secrets(f"There is nothing at {url}.") == "There is nothing at https:/***@host/x."
+    )
+    assert without_secrets("C:/data@2 and s3://bucket/a@b") == "C:/data@2 and s3://bucket/a@b"
+
+
+def test_a_secret_of_the_environment_is_masked_whatever_its_shape(monkeypatch, tmp_path):
+    monkeypatch.setenv("SOME_API_TOKEN", "plainwordsonly")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "falsehood")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path))
+    said = without_secrets(f"Bearer plainwordsonly was refused; falsehood; {tmp_path}")
+    assert said == f"Bearer *** was refused; falsehood; {tmp_path}"
