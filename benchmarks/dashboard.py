@@ -22,7 +22,7 @@ from tests.dashboard.browser import browsing, chromium, serving
 
 ROOT = Path(__file__).parents[1]
 REPEATS = 5
-TABS = 4
+TABS = 2
 VIEWPORT = {"width": 1280, "height": 900}
 FIRST_LIMIT, PAGE_LIMIT = 2.0, 3.0
 DRAWN = """() => {

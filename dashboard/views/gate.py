@@ -20,7 +20,7 @@ from evalkit.results import (
 )
 
 SHOWN = 50
-CHARTS = 6
+CHARTS = 4
 PER_LINE = 2
 OUTCOMES = {
     "passed": "✓ passed",

@@ -15,9 +15,11 @@ from parts.text import label, visible
 from evalkit.results import Board, Choice, Overview, suites
 
 ROWS = 50
-FIGURES = 60
+FIGURES = 40
 CHART_ROWS = 20
+# Of a few columns all are drawn; of many only the first, as each costs the browser its time.
 CHARTS = 12
+CHARTS_OF_MANY = 6
 PER_LINE = 3
 ALL = "All"
 NEWEST = "Newest first"
@@ -199,15 +201,16 @@ def _exports(runs: pd.DataFrame, scores: pd.DataFrame) -> None:
 
 def _charts(runs: pd.DataFrame, scores: pd.DataFrame) -> None:
     figures = list(dict.fromkeys(scores["figure"]))
+    count = CHARTS if len(figures) <= CHARTS else CHARTS_OF_MANY
     order = [visible(name) for name in runs["label"].head(CHART_ROWS)]
     rows = runs[["run_id", "label"]].head(CHART_ROWS)
-    rows = rows.merge(scores[scores["figure"].isin(figures[:CHARTS])], on="run_id")
+    rows = rows.merge(scores[scores["figure"].isin(figures[:count])], on="run_id")
     rows["label"] = [visible(name) for name in rows["label"]]
     st.subheader("Intervals")
-    if len(order) < len(runs) or len(figures) > CHARTS:
-        st.caption(f"The first {CHART_ROWS} runs and {CHARTS} columns of the table.")
-    for start in range(0, min(len(figures), CHARTS), PER_LINE):
-        line = figures[start : start + PER_LINE]
+    if len(order) < len(runs) or len(figures) > count:
+        st.caption(f"The first {CHART_ROWS} runs and {count} columns of the table.")
+    for start in range(0, min(len(figures), count), PER_LINE):
+        line = figures[:count][start : start + PER_LINE]
         for figure, place in zip(line, st.columns(PER_LINE), strict=False):
             chosen = rows[(rows["figure"] == figure) & rows["value"].notna()]
             with place.container(border=True):

@@ -20,7 +20,7 @@ from evalkit.results import (
     score_curves,
 )
 
-CHARTS = 12
+CHARTS = 9
 PER_LINE = 3
 TESTED = 6
 LEGEND = (
