@@ -57,6 +57,8 @@ def list_(
     from evalkit.results.runs import find_runs
 
     opened = Store(store)
+    if not opened.exists:
+        note(f"note: there is no store {opened.shown_url} yet.")
     found = find_runs(opened, name, model=model, task=task, tags=pairs(tag))
     for problem in found.problems:
         note(f"warning: {problem}")
@@ -101,12 +103,12 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Delete runs with all their samples."""
+    """Delete runs with all their samples; by its id, an unfinished or damaged one too."""
     from evalkit.results import Store
-    from evalkit.results.runs import delete_runs
+    from evalkit.results.runs import deletable, delete_runs
 
     opened = Store(store)
-    ids = list(dict.fromkeys(opened.resolve(run).run_id for run in runs))
+    ids = deletable(opened, runs)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"This would delete {', '.join(ids)}; say so with --yes.")
@@ -128,13 +130,13 @@ def export(
     from evalkit.results import export as formats
 
     opened = Store(store)
-    chosen = [opened.resolve(run) for run in runs] if runs else opened.listing().runs
     if to not in formats.FORMATS:
         raise UsageError(f"--format {to!r} is unknown; take one of {', '.join(formats.FORMATS)}.")
+    if to == "lm-eval" and output is None:
+        raise UsageError("--format lm-eval writes a folder; name it with --output.")
+    chosen = [opened.resolve(run) for run in runs] if runs else opened.listing().runs
     try:
-        if to == "lm-eval":
-            if output is None:
-                raise UsageError("--format lm-eval writes a folder; name it with --output.")
+        if to == "lm-eval" and output is not None:
             for path in formats.to_lm_eval(opened, chosen, output):
                 print(plain(f"Wrote {path}."))
             return

@@ -5,11 +5,12 @@ with it. Those of an object store, and every finished run that its store could n
 machine in the user's cache folder.
 """
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
 
-from evalkit.errors import EvaluationError
+from evalkit.errors import EvaluationError, UsageError
 from evalkit.results.index import MANIFEST_NAME
 from evalkit.results.store import RunFiles, Store
 from evalkit.types import digest
@@ -34,6 +35,22 @@ def unfinished_runs(store: Store) -> list[str]:
 def forget_journal(store: Store, run_id: str) -> None:
     """Remove the journal of a run that is finished."""
     shutil.rmtree(journal_root(store) / run_id, ignore_errors=True)
+
+
+def discard_journal(store: Store, run_id: str) -> None:
+    """Remove the journal of a run that is not wanted any more.
+
+    Raises:
+        UsageError: A process is still writing it.
+        OSError: It cannot be removed.
+    """
+    folder = journal_root(store) / run_id
+    with (folder / JOURNAL_NAME).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"The run {run_id} is still going on in another process.") from error
+        shutil.rmtree(folder)
 
 
 def keep(store: Store, run: RunFiles) -> str:

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from evalkit.errors import EvaluationError, UsageError
+from evalkit.redact import without_secrets
+from evalkit.results.index import run_stamps
 from evalkit.results.manifest import Manifest
+from evalkit.results.partial import discard_journal, unfinished_runs
 from evalkit.results.store import Listing, Store
 
 
@@ -58,22 +61,41 @@ def tag_run(
     changed = manifest.model_copy(update={"tags": {**kept, **tags}})
     try:
         store.write_manifest(changed)
-    except OSError as error:
-        raise EvaluationError(f"{manifest.run_id} cannot be tagged: {error}.") from error
+    except Exception as error:  # each file system has errors of its own
+        reason = without_secrets(str(error))
+        raise EvaluationError(f"{manifest.run_id} cannot be tagged: {reason}.") from error
     return changed
+
+
+def deletable(store: Store, runs: Sequence[str]) -> list[str]:
+    """Ids of the runs that are meant; by their ids, unfinished and damaged ones too.
+
+    Raises:
+        UsageError: A run is unknown.
+    """
+    known = {*unfinished_runs(store), *run_stamps(store.place)}
+    found = [run if run in known else store.resolve(run).run_id for run in runs]
+    return list(dict.fromkeys(found))
 
 
 def delete_runs(store: Store, runs: Sequence[str]) -> list[str]:
     """Delete runs; returns their ids. Nothing is deleted where one of them is unknown.
 
     Raises:
-        UsageError: A run is unknown.
+        UsageError: A run is unknown, or still going on.
         EvaluationError: The store cannot be written.
     """
-    ids = list(dict.fromkeys(store.resolve(run).run_id for run in runs))
+    ids = deletable(store, runs)
+    unfinished, finished = set(unfinished_runs(store)), set(run_stamps(store.place))
     for run_id in ids:
         try:
-            store.delete(run_id)
-        except OSError as error:
-            raise EvaluationError(f"{run_id} cannot be deleted: {error}.") from error
+            if run_id in unfinished:
+                discard_journal(store, run_id)
+            if run_id in finished:
+                store.delete(run_id)
+        except UsageError:
+            raise
+        except Exception as error:  # each file system has errors of its own
+            reason = without_secrets(str(error))
+            raise EvaluationError(f"{run_id} cannot be deleted: {reason}.") from error
     return ids

@@ -177,6 +177,18 @@ class Store:
         """The store's folder, where it is one of this machine."""
         return Path(self.root) if isinstance(self._fs, LocalFileSystem) else None
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything where the store would be.
+
+        Raises:
+            UsageError: It is a file.
+        """
+        root = self.local_root
+        if root is not None and root.exists() and not root.is_dir():
+            raise UsageError(f"The store {self.shown_url} is a file; name a folder with --store.")
+        return bool(self._fs.exists(self._root))
+
     def holds(self, run_id: str) -> bool:
         """Whether the run is complete in the store."""
         return bool(self._fs.exists(f"{self.path_of(run_id)}/{MANIFEST_NAME}"))

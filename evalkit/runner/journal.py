@@ -206,7 +206,7 @@ def read_journal(folder: Path) -> Content:
     if header is None:
         raise DataError(
             f"The first line of {folder / JOURNAL_NAME} is damaged, so what it holds cannot be "
-            "told; delete its folder and start the run anew."
+            f"told; remove it with 'evalkit runs delete {folder.name}' and start the run anew."
         )
     content = Content(header, length=length)
     for line in lines[1:]:

@@ -1,6 +1,7 @@
 """`evalkit runs` and `evalkit import`: what a team does with the runs it has."""
 
 import csv
+import fcntl
 import io
 import json
 import shutil
@@ -65,6 +66,33 @@ def test_delete_asks_first_and_all_or_nothing(runs, store):
     runs("delete", "--yes", "early")
     assert [run.name for run in store.listing().runs] == ["late"]
     assert not (Path(store.url) / "2026a-early").exists()
+
+
+def test_damaged_and_unfinished_runs_are_deleted_by_their_ids(runs, store):
+    root = Path(store.url)
+    (root / "2026a-early" / "run.json").write_text("{")
+    journal = root / ".partial" / "2026c-begun" / "journal"
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(b"torn")
+    with journal.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert "still going on" in runs("delete", "--yes", "2026c-begun", code=2).err
+    assert journal.exists()
+    runs("delete", "--yes", "../store/2026b-late", code=2)
+    runs("delete", "--yes", "2026a-early", "2026c-begun")
+    assert not (root / "2026a-early").exists()
+    assert not journal.parent.exists()
+    assert listed(runs) == ["2026b-late"]
+
+
+def test_a_store_that_is_not_there_or_is_a_file_is_said(evalkit_command, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    done = evalkit_command("runs", "list", "--store", tmp_path / "none")
+    assert "no store" in done.err
+    assert not (tmp_path / "none").exists()
+    done = evalkit_command("runs", "list", "--store", file)
+    assert (done.code, "is a file" in done.err) == (2, True)
 
 
 def test_export_to_csv_json_and_markdown(runs, tmp_path):
