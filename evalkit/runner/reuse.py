@@ -42,12 +42,15 @@ def reusable(plan: Plan, identity: dict[str, str]) -> Reused:
     """
     found = Reused()
     runs = [run for run in reversed(plan.store.listing().runs) if run.answered_by == identity]
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    of_task = None
     for position, task, document in _documents(plan):
+        if task != of_task:  # one task's samples at a time are held in memory
+            rows, of_task = {}, task
         for run in runs:
-            if (run.run_id, task) not in rows:
-                rows[run.run_id, task] = _rows(plan.store, run, task)
-            row = rows[run.run_id, task].get(document.prompt_hash)
+            if run.run_id not in rows:
+                rows[run.run_id] = _rows(plan.store, run, task)
+            row = rows[run.run_id].get(document.prompt_hash)
             responses = None if row is None else _responses(row, document)
             if responses is not None:
                 found.responses.update(enumerate(responses, position))

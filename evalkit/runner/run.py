@@ -4,6 +4,7 @@ import shlex
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from evalkit.engine.local import LocalEngine
@@ -11,6 +12,8 @@ from evalkit.errors import EvaluationError, StoppedError
 from evalkit.redact import without_secrets
 from evalkit.results import Manifest, RunFiles
 from evalkit.results.partial import forget_journal, keep
+from evalkit.runner.identity import Mark, file_marks, refuse_changed
+from evalkit.runner.journal import Journal
 from evalkit.runner.manifest import Origin, make_manifest, new_run_id
 from evalkit.runner.plan import Plan, make_plan
 from evalkit.runner.respond import respond
@@ -19,7 +22,7 @@ from evalkit.runner.reuse import Reused, reusable
 from evalkit.runner.score import score_task
 from evalkit.runner.tables import samples_table, scores_table, timings_table
 from evalkit.settings import RunSettings
-from evalkit.types import Sample, Score
+from evalkit.types import Response, Sample, Score
 
 _JSON_FIELDS = (
     "task",
@@ -96,13 +99,15 @@ def execute(plan: Plan, *, resume: str | None = None, reuse: bool = False) -> Ru
 
     Raises:
         UsageError: There is no such unfinished run, or it answers something else.
-        EvaluationError: The model's answers are not finite, or disk or store failed.
+        EvaluationError: The model's answers are not finite, the checkpoint was changed meanwhile,
+            or disk or store failed.
         StoppedError: The user pressed Ctrl-C.
     """
     created = datetime.now(UTC)
     started = time.perf_counter()
     settings = plan.settings
     # Hashed before it is read, so that weights overwritten meanwhile are not taken for these.
+    marks = file_marks(plan.checkpoint)
     _ = plan.checkpoint.weights_hash, plan.checkpoint.tokenizer_hash
     engine = LocalEngine(
         plan.checkpoint,
@@ -110,12 +115,13 @@ def execute(plan: Plan, *, resume: str | None = None, reuse: bool = False) -> Ru
         dtype=settings.dtype,
         batch_size=settings.batch_size,
     )
+    refuse_changed(marks)
     loaded = time.perf_counter()
     journal = open_journal(plan, resume, new_run_id(plan, created), created)
     try:
         origin = Origin.of(journal)
         known = reusable(plan, journal.content.header.identity) if reuse else Reused()
-        answers = respond(plan, engine, journal, known.responses)
+        answers = _respond(plan, engine, journal, known, marks)
         origin = replace(origin, reused=known.counts, damaged=journal.content.damaged)
         responded = time.perf_counter()
         samples = {
@@ -135,6 +141,19 @@ def execute(plan: Plan, *, resume: str | None = None, reuse: bool = False) -> Ru
         journal.close()
     journal.delete()
     return result
+
+
+def _respond(
+    plan: Plan, engine: LocalEngine, journal: Journal, known: Reused, marks: dict[Path, Mark]
+) -> list[list[tuple[Response, ...]]]:
+    """The responses, unless the weights were written over: then they and the journal go."""
+    answers = respond(plan, engine, journal, known.responses)
+    try:
+        refuse_changed(marks, in_place=True)
+    except EvaluationError:
+        journal.delete()
+        raise
+    return answers
 
 
 def record(

@@ -117,3 +117,63 @@ def test_timed_requests_are_asked_again(run, checkpoint, computed):
     run(checkpoint, "--limit", 2, tasks="latency,pronoun_bias")
     run(checkpoint, "--limit", 2, "--reuse", tasks="latency,pronoun_bias")
     assert 0 < len(computed[1]) < len(computed[0])
+
+
+def test_changed_code_of_a_trusted_checkpoint_is_never_served(run, checkpoint, computed, tmp_path):
+    copy = shutil.copytree(checkpoint, tmp_path / "copy")
+    (copy / "modelling.py").write_text("SCALE = 1\n")
+    trust = ("--reuse", "--trust-remote-code", copy)
+    run(copy, *trust)
+    run(copy, *trust)
+    (copy / "modelling.py").write_text("SCALE = 2\n")
+    run(copy, *trust)
+    assert [len(indices) for indices in computed] == [24, 0, 24]
+
+
+@pytest.mark.parametrize("moment", ["loaded", "answering"])
+def test_weights_written_over_meanwhile_give_no_figures(
+    evalkit_command, checkpoint, task_folder, tmp_path, monkeypatch, moment
+):
+    copy = shutil.copytree(checkpoint, tmp_path / "copy")
+
+    def overwrite():
+        weights = copy / "model.safetensors"
+        weights.write_bytes(weights.read_bytes())
+
+    begin, answer = LocalEngine.__init__, LocalEngine.respond
+
+    def load(self, *arguments, **settings):
+        begin(self, *arguments, **settings)
+        if moment == "loaded":
+            overwrite()
+
+    def respond(self, requests, answered=()):
+        if moment == "answering":
+            overwrite()
+        return answer(self, requests, answered)
+
+    monkeypatch.setattr(LocalEngine, "__init__", load)
+    monkeypatch.setattr(LocalEngine, "respond", respond)
+    done = evalkit_command(
+        "run", "--model", copy, "--tasks", "toys", "--include-path", task_folder,
+        "--store", tmp_path / "store", "--device", "cpu",
+    )  # fmt: skip
+    assert done.code == 3
+    assert "was changed while it was being measured" in done.err
+    assert not list((tmp_path / "store").rglob("*.parquet"))
+    assert not list((tmp_path / "store").rglob("journal"))
+
+
+def test_weights_replaced_by_a_new_file_do_not_disturb_a_run(
+    run, checkpoint, tmp_path, monkeypatch
+):
+    copy = shutil.copytree(checkpoint, tmp_path / "copy")
+    plain = LocalEngine.respond
+
+    def respond(self, requests, answered=()):
+        shutil.copy(copy / "model.safetensors", copy / "new")
+        (copy / "new").replace(copy / "model.safetensors")
+        return plain(self, requests, answered)
+
+    monkeypatch.setattr(LocalEngine, "respond", respond)
+    assert run(copy)["scores"]
