@@ -175,7 +175,8 @@ def scatter(rows: pd.DataFrame, alt: str, x: str, y: str) -> None:
     colours = palette()
     shown = rows.assign(standing=["best" if best else "other" for best in rows["best"]])
     kinds = ["best", "other"]
-    across, up = _x("x", title=x, axis={"format": ".3~g"}), _x("y", title=y)
+    axis = {"format": ".3~g", "tickCount": 6}
+    across, up = _x("x", title=x, axis=axis), _x("y", title=y)
     up["axis"] = {"format": ".3~g"}
     tooltip = _tooltip("label", ".4g", "x", "y")
     rules = [
