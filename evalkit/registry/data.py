@@ -63,7 +63,20 @@ def _absolute(files: Any, folder: Path, task: str) -> Any:
     for path in found:
         if path.suffix == ".jsonl" and path.is_file():
             _check_lines(path)
+        if path.suffix == ".json" and path.is_file():
+            _check_json(path)
     return str(file)
+
+
+def _check_json(file: Path) -> None:
+    """Raise `DataError` unless the file is one JSON value, or one on each line."""
+    try:
+        json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        if not str(error).startswith("Extra data"):
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{file} is not JSON: {reason}.") from error
+        _check_lines(file)
 
 
 def _check_lines(file: Path) -> None:

@@ -143,3 +143,37 @@ output_type: generate_until
 generation_kwargs: {until: ["."], max_gen_toks: 8}
 metric_list: [{metric: accuracee, aggregation: mean, higher_is_better: true}]
 """)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('[{"q": "One?", "a": "1"}, {"q": "Two?"', "is not JSON: "),
+        ('[{"q": "One?", "q": "1"}]', "is not JSON: it has a field twice"),
+        ('{"q": "One?", "a": "1"}\n{"q": \n', ":2 is no JSON object of a line"),
+        ("[" * 100_000, "is not JSON: "),
+        ("\udcff", "is not JSON: "),
+    ],
+)
+def test_a_damaged_json_file_is_named(tmp_path, content, sentence):
+    (tmp_path / "data.json").write_text(content, errors="surrogateescape")
+    file = tmp_path / "task.yaml"
+    body = "output_type: generate_until\nmetric_list: [{metric: exact_match}]\n"
+    file.write_text("task: made_up\n" + HEAD.replace("data.jsonl", "data.json") + body)
+    registry = Registry()
+    with pytest.raises(DataError) as found:
+        registry.load(registry.select([str(file)]).leaves["made_up"]).documents(None, seed=0)
+    assert str(tmp_path / "data.json") in str(found.value)
+    assert sentence in str(found.value)
+
+
+@pytest.mark.parametrize("separator", ["\n", ", "])
+def test_a_json_file_is_a_list_or_lines(tmp_path, separator):
+    rows = separator.join(json.dumps({"q": "One?", "a": str(i)}) for i in range(3))
+    (tmp_path / "data.json").write_text(rows if separator == "\n" else f"[{rows}]")
+    file = tmp_path / "task.yaml"
+    body = "output_type: generate_until\nmetric_list: [{metric: exact_match}]\n"
+    file.write_text("task: made_up\n" + HEAD.replace("data.jsonl", "data.json") + body)
+    registry = Registry()
+    task = registry.load(registry.select([str(file)]).leaves["made_up"])
+    assert len(task.documents(None, seed=0)) == 3
