@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from evalkit.results.manifest import Manifest
+from evalkit.results.schema import SCORES
 from evalkit.results.store import Store
 from evalkit.results.text import markdown_table, number, span, visible
 from evalkit.types import digest
@@ -87,6 +89,8 @@ def samples_name(task: str) -> str:
 
 def _scores(store: Store, runs: Sequence[Manifest]) -> pd.DataFrame:
     frame = store.scores([run.run_id for run in runs])
+    counts = [field.name for field in SCORES if pa.types.is_integer(field.type)]
+    frame = frame.astype(dict.fromkeys(counts, "Int64"))  # one missing count makes none a fraction
     known = pd.DataFrame(
         [(run.run_id, run.name, run.created, run.model.name) for run in runs],
         columns=list(_RUN_COLUMNS),

@@ -214,7 +214,7 @@ def _marks(rows: pd.DataFrame) -> list[str]:
 
 def _flat(value: Any, prefix: str = "") -> dict[str, str]:
     """Nested mappings as one, keys joined by dots, values as text."""
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict):
         return {
             name: text
             for key, inner in value.items()

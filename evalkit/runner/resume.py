@@ -8,6 +8,7 @@ from typing import Any
 from evalkit.errors import DataError, UsageError
 from evalkit.redact import redacted
 from evalkit.results import Store
+from evalkit.results.index import run_stamps
 from evalkit.results.partial import journal_root, unfinished_runs
 from evalkit.runner.identity import answered_by
 from evalkit.runner.journal import Header, Journal, read_journal, request_keys
@@ -42,6 +43,8 @@ def find_unfinished(store: Store, reference: str) -> Header:
     fitting = [i for i in ids if i == reference] or [i for i in ids if i.startswith(reference)]
     if len(fitting) != 1:
         many = "fits several" if fitting else "names no"
+        if reference in run_stamps(store.place):
+            raise UsageError(f"{reference} is finished, and in {store.shown_url}; nothing is left.")
         known = ", ".join((fitting or ids)[-5:]) or "none"
         raise UsageError(
             f"--resume {reference!r} {many} unfinished run in {store.shown_url}; there: {known}."

@@ -143,3 +143,17 @@ def test_secrets_reach_neither_manifest_nor_log(run, evalkit_command, place, mon
         assert "hunter2" not in done.err + done.out
         assert SECRETS["key"] not in done.err + done.out
         assert "sesame123" not in done.err + done.out
+
+
+def test_an_empty_mapping_is_no_difference_of_its_own(run, evalkit_command, copies, place):
+    run_id = run("--limit", 1)
+    bare = evalkit_command(
+        "run", "--model", copies[0], "--include-path", copies[1], "--tasks", "toys", "--limit", 1,
+        "--device", "cpu", "--name", "first", "--json", *place,
+    )  # fmt: skip
+    other = json.loads(bare.out)["run_id"]
+    differing = evalkit_command("diff-manifest", run_id, other, "--json", *place)
+    assert json.loads(differing.out) == [
+        {"setting": "tags.a", "a": "b", "b": ""},
+        {"setting": "settings.tags.a", "a": "b", "b": ""},
+    ]

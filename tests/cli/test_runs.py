@@ -7,11 +7,12 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from evalkit.results import Store
+from evalkit.results import SCORES, Store, table
 from tests.results.test_store import make_run
 
 
@@ -83,6 +84,22 @@ def test_damaged_and_unfinished_runs_are_deleted_by_their_ids(runs, store):
     assert not (root / "2026a-early").exists()
     assert not journal.parent.exists()
     assert listed(runs) == ["2026b-late"]
+
+
+def test_a_finished_run_is_not_gone_on_with(evalkit_command, store):
+    done = evalkit_command("run", "--resume", "2026b-late", "--store", store.url)
+    assert (done.code, "2026b-late is finished" in done.err) == (2, True)
+
+
+def test_counts_are_exported_whole_though_one_is_missing(runs, store):
+    run = make_run("2026c-few", "few")
+    rows = [
+        {**run.scores.to_pylist()[0], "metric": name, "n": 4, "n_clusters": count}
+        for name, count in (("acc", 3), ("f1", None))
+    ]
+    store.write(replace(run, scores=table(rows, SCORES)))
+    found = csv.DictReader(io.StringIO(runs("export", "few").out))
+    assert [(row["n"], row["n_clusters"]) for row in found] == [("4", "3"), ("4", "")]
 
 
 def test_a_store_that_is_not_there_or_is_a_file_is_said(evalkit_command, tmp_path):
