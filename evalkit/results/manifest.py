@@ -13,7 +13,7 @@ class ModelRecord(BaseModel):
     Attributes:
         name: Name shown to people.
         path: Where it was read from.
-        weights_hash: SHA-256 over the weight files, first 16 hex digits.
+        weights_hash: SHA-256 over the weight files and configurations, first 16 hex digits.
         tokenizer_hash: The same over the tokenizer files.
         architecture: Class named in config.json.
         parameters: Number of weights.
@@ -56,7 +56,7 @@ class Manifest(BaseModel):
 
     Attributes:
         created: UTC time of the start, ISO 8601.
-        duration_s: Seconds from start to the last score.
+        duration_s: Seconds from start to the last score, those between processes left out.
         settings: Every option that was in force, by its CLI name.
         suites: Suite name -> names of its tasks, as resolved for this run.
         environment: Versions of libraries, hardware, platform, git commit.

@@ -57,6 +57,7 @@ class Content:
     Attributes:
         responses: Position of the request -> its response.
         resumed: When the run was gone on with, UTC.
+        spent_s: Seconds that the processes which wrote it took, to the second before they ended.
         damaged: Number of lines that cannot be believed, a torn last one aside.
         length: Bytes up to the end of the last whole line.
     """
@@ -64,6 +65,7 @@ class Content:
     header: Header
     responses: dict[int, tuple[str, Response]] = field(default_factory=dict)
     resumed: list[str] = field(default_factory=list)
+    spent_s: float = 0.0
     damaged: int = 0
     length: int = 0
 
@@ -92,6 +94,9 @@ class Journal:
         content: What it holds already.
         file: Descriptor, at the end of the last whole line.
         made: Folders that were made for it, innermost first.
+
+    Attributes:
+        began: `perf_counter()` when this process began with the run; by default now.
     """
 
     def __init__(
@@ -101,7 +106,7 @@ class Journal:
         self.content = content
         self._file = file
         self._made = made or [folder, folder.parent]
-        self._synchronised = time.monotonic()
+        self.began = self._synchronised = time.perf_counter()
 
     @classmethod
     def create(cls, folder: Path, header: Header) -> "Journal":
@@ -164,9 +169,12 @@ class Journal:
         lines = b"".join(
             _line({"i": index, "k": key, "r": _plain(response)}) for index, key, response in batch
         )
+        now = time.perf_counter()
+        is_due = now - self._synchronised >= SYNC_S
+        if is_due:
+            lines = _line({"spent_s": self.content.spent_s + now - self.began}) + lines
         self._write(lines)
-        now = time.monotonic()
-        if now - self._synchronised >= SYNC_S:
+        if is_due:
             os.fdatasync(self._file)
             self._synchronised = now
 
@@ -218,6 +226,9 @@ def _take(record: Any, content: Content) -> None:
     """Take one record in; the first of two for the same request stands."""
     if isinstance(record, Mapping) and isinstance(record.get("resumed"), str):
         content.resumed.append(record["resumed"])
+        return
+    if isinstance(record, Mapping) and isinstance(record.get("spent_s"), float):
+        content.spent_s = record["spent_s"]
         return
     response = _response(record.get("r")) if isinstance(record, Mapping) else None
     index = record.get("i") if response is not None else None

@@ -14,7 +14,12 @@ from evalkit.runner.plan import Plan
 
 @dataclass(frozen=True)
 class Origin:
-    """Which run it is and how its responses came about; see `Manifest` for the fields."""
+    """Which run it is and how its responses came about; see `Manifest` for the fields.
+
+    Attributes:
+        damaged: Records of the journal that could not be believed.
+        spent_s: Seconds that earlier processes took over it.
+    """
 
     run_id: str
     created: str
@@ -22,12 +27,20 @@ class Origin:
     resumed: list[str] = field(default_factory=list)
     reused: dict[str, int] = field(default_factory=dict)
     damaged: int = 0
+    spent_s: float = 0.0
 
     @classmethod
     def of(cls, journal: Journal) -> "Origin":
         """Of the run whose journal this is."""
-        header = journal.content.header
-        return cls(header.run_id, header.created, header.identity, journal.content.resumed)
+        held = journal.content
+        return cls(
+            run_id=held.header.run_id,
+            created=held.header.created,
+            answered_by=held.header.identity,
+            resumed=held.resumed,
+            damaged=held.damaged,
+            spent_s=held.spent_s,
+        )
 
     @property
     def warnings(self) -> list[str]:
@@ -50,7 +63,7 @@ def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: LocalEn
         run_id=origin.run_id,
         name=plan.settings.name or _default_name(plan),
         created=origin.created,
-        duration_s=duration_s,
+        duration_s=origin.spent_s + duration_s,
         tags=plan.settings.tags,
         model=ModelRecord(
             name=_default_name(plan),

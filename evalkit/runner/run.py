@@ -118,11 +118,11 @@ def execute(plan: Plan, *, resume: str | None = None, reuse: bool = False) -> Ru
     refuse_changed(marks)
     loaded = time.perf_counter()
     journal = open_journal(plan, resume, new_run_id(plan, created), created)
+    journal.began = started
     try:
-        origin = Origin.of(journal)
         known = reusable(plan, journal.content.header.identity) if reuse else Reused()
         answers = _respond(plan, engine, journal, known, marks)
-        origin = replace(origin, reused=known.counts, damaged=journal.content.damaged)
+        origin = replace(Origin.of(journal), reused=known.counts)
         responded = time.perf_counter()
         samples = {
             planned.task.name: planned.task.score(planned.documents, responses)
