@@ -15,6 +15,8 @@ from evalkit.engine.loading import LoadedModel
 # Neighbouring subtrees smaller than this attend together: one call costs more than the masked
 # waste. One of twice the size is cut where it branches.
 _GROUP = 128
+# A comb, a text with an answer every few words, would be cut into as many groups as it has answers.
+_DEEPEST = 16
 
 KeyValues = tuple[Tensor, Tensor]
 
@@ -77,6 +79,7 @@ class ForestAttention:
         step: The pass.
         prefix: Layer -> keys and values of all trunks below, each (1, heads, tokens, size).
         own: Layer -> keys and values of the pass itself, where they are remembered.
+        windows: Layer that has attended -> its window.
     """
 
     step: Pass
@@ -85,10 +88,12 @@ class ForestAttention:
     device: torch.device
     remember: bool
     own: dict[int, KeyValues] = field(default_factory=dict)
+    windows: dict[int, int | None] = field(default_factory=dict)
     _masks: dict[int | None, list[tuple["Group", Tensor | None]]] = field(default_factory=dict)
 
     def attend(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend group by group: subtrees do not see each other, but all see their ancestors."""
+        self.windows[layer.index] = layer.window
         if self.remember:
             self.own[layer.index] = key, value
         before = self.prefix.get(layer.index)
@@ -163,7 +168,8 @@ def _cut(ends: Places, low: int, high: int, path: tuple[tuple[int, int], ...]) -
     start = place = low
     while place < high:
         end = int(ends[place])
-        stem = _stem(ends, place, end) if end - place >= 2 * _GROUP else end
+        is_large = end - place >= 2 * _GROUP and len(path) < _DEEPEST
+        stem = _stem(ends, place, end) if is_large else end
         if stem < end:
             if start < place:
                 yield Group(start, place, path)

@@ -51,12 +51,16 @@ class Generator:
         planned: Whether its attention goes by plans; if not, texts are made one by one.
         budget: Its rows are the most texts side by side, its tokens the most prompt tokens in a
             pass; `budget` afterwards is what it was halved to.
+
+    Attributes:
+        cut: Prompts whose beginnings did not fit beside their new tokens.
     """
 
     def __init__(self, loaded: LoadedModel, planned: bool, budget: Budget) -> None:
         self._loaded = loaded
         self._planned = planned
         self.budget = budget
+        self.cut = 0
         self._bytes_per_token = _bytes_per_token(loaded) if planned else 0
 
     def generate(
@@ -76,7 +80,12 @@ class Generator:
             self._row(i, prompt, decoding)
             for i, (prompt, decoding) in enumerate(zip(prompts, decodings, strict=True))
         ]
-        waiting = sorted(rows, key=lambda row: row.prompt)
+        self.cut += sum(len(row.prompt) < len(prompts[row.index]) for row in rows)
+        empty = [row for row in rows if row.decoding.max_new_tokens < 1]
+        yield [(row.index, self._response(row), True) for row in empty]
+        waiting = sorted(
+            (row for row in rows if row.decoding.max_new_tokens), key=lambda row: row.prompt
+        )
         while waiting:
             try:
                 for done in self._make(waiting, None):

@@ -71,9 +71,9 @@ class EvalkitLM(LM):  # type: ignore[misc]
         seen: dict[Request, int] = {}
         for instance in instances:
             # Of lm-eval's equal copies of a sampled request, each is the next draw.
-            first = requests_of(instance, self._seed)[0]
-            draw = seen[first] = seen.get(first, -1) + 1
-            asked.append(requests_of(instance, self._seed + draw)[0] if draw else first)
+            draws = requests_of(instance, self._seed)
+            draw = seen[draws[0]] = seen.get(draws[0], -1) + 1
+            asked.append(draws[draw % len(draws)])
         answers: list[Any] = [None] * len(instances)
         for batch in self.engine.respond(asked):
             for index, response in batch:

@@ -81,7 +81,7 @@ class LocalEngine:
         self._remarks = _ignored_settings(self.loaded.model.generation_config)
         if not self._scorer.packed:
             self._remarks.append(
-                f"{checkpoint.architecture} does not allow planned attention; "
+                f"{checkpoint.architecture} {self._scorer.why_plain}; "
                 "its requests are batched plainly."
             )
 
@@ -89,9 +89,10 @@ class LocalEngine:
     def warnings(self) -> list[str]:
         """What a reader of the figures has to know, as far as the engine has got."""
         remarks = list(self._remarks)
-        if self._encoder.cut:
+        cut = self._encoder.cut + self._generator.cut
+        if cut:
             remarks.append(
-                f"{self._encoder.cut} requests are longer than the model's context of "
+                f"{cut} requests are longer than the model's context of "
                 f"{self.loaded.max_length} tokens; their beginnings were cut."
             )
         scored, made = self._scorer.budget, self._generator.budget
@@ -125,16 +126,18 @@ class LocalEngine:
         """Answer the requests in any order: lists of (index into `requests`, response).
 
         Equal requests are computed once. Those whose indices are in `answered` are left out;
-        log-likelihoods of the others are the same to the last bit as if all were asked.
+        log-likelihoods of the others are the same to the last bit as if all were asked with this
+        budget.
 
         Raises:
             NonFiniteError: The model answered with NaN or infinite logits; the first such request
                 in the given order is named.
         """
+        known = frozenset(answered)
         try:
-            yield from self._answer(requests, frozenset(answered))
+            yield from self._answer(requests, known)
         except NonFiniteError as error:
-            raise NonFiniteError(self._first_non_finite(requests, error.index)) from None
+            raise NonFiniteError(self._first_non_finite(requests, known, error.index)) from None
 
     def _answer(
         self, requests: Sequence[Request], answered: frozenset[int] = frozenset()
@@ -148,14 +151,27 @@ class LocalEngine:
         yield from self._generate(requests, texts)
         yield from self._time(requests, timed)
 
-    def _first_non_finite(self, requests: Sequence[Request], found: int) -> int:
-        """A broken request spoils its neighbours' scores, so each is tried alone, in order."""
-        for index, request in enumerate(requests):
-            try:
-                list(self._answer([request]))
-            except NonFiniteError:
-                return index
-        return found
+    def _first_non_finite(
+        self, requests: Sequence[Request], answered: frozenset[int], found: int
+    ) -> int:
+        """A broken request spoils its neighbours' scores, so the first is looked for by halves."""
+        asked = [i for i in range(len(requests)) if i not in answered]
+        low, high = 0, len(asked) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self._is_broken([requests[i] for i in asked[low : middle + 1]]):
+                high = middle
+            else:
+                low = middle + 1
+        return asked[low] if self._is_broken([requests[asked[low]]]) else found
+
+    def _is_broken(self, requests: Sequence[Request]) -> bool:
+        try:
+            for _ in self._answer(requests):
+                pass
+        except NonFiniteError:
+            return True
+        return False
 
     def _score(
         self, requests: Sequence[Request], indices: list[int], answered: frozenset[int]

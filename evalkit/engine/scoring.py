@@ -4,22 +4,18 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from evalkit.engine.attention import use_plans
-from evalkit.engine.budget import TOKENS, Budget, is_out_of_memory
-from evalkit.engine.forest import Pass, needed_passes, plan_passes
+from evalkit.engine.budget import Budget, is_out_of_memory
+from evalkit.engine.forest import needed_passes, plan_passes
 from evalkit.engine.forward import ForestRunner
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.plain import score_batch
+from evalkit.engine.reading import read
+from evalkit.engine.self_check import forest_is_right
 from evalkit.engine.tokenization import Span
 
-# Rows of logits that stay in the cache while they are summed.
-CHUNK = 8
-# Of a log-likelihood, in the self-check.
-RELATIVE_TOLERANCE = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 3e-2}
+NO_PLAN = "does not allow planned attention"
 
 
 class SpanScore(NamedTuple):
@@ -43,7 +39,12 @@ class Scorer:
         self.budget = budget
         self._runner = ForestRunner(loaded)
         self._alone = _positions_depend_on_length(loaded.model.config.get_text_config())
-        self.packed = not self._alone and self._forest_is_right()
+        self.packed = not self._alone and forest_is_right(loaded, self._runner, self._score_one)
+
+    @property
+    def why_plain(self) -> str:
+        """Why requests are batched plainly, where they are."""
+        return "has positions that change with the longest text" if self._alone else NO_PLAN
 
     def score(
         self, spans: Sequence[Span], known: Collection[int] = ()
@@ -109,6 +110,9 @@ class Scorer:
             scores = self._score_alike([spans[i] for i in batch])
             yield list(zip(batch, scores, strict=True))
 
+    def _score_one(self, span: Span) -> float:
+        return self._score_alike([span])[0].loglikelihood
+
     def _score_alike(self, spans: Sequence[Span]) -> list[SpanScore]:
         logits, rows = score_batch(self._loaded, spans)
         targets = np.array([token for span in spans for token in span.tokens[-span.scored :]])
@@ -119,78 +123,8 @@ class Scorer:
             for v, g in zip(np.split(values, cuts), np.split(right, cuts), strict=True)
         ]
 
-    def _forest_is_right(self) -> bool:
-        """Whether a few spans get the scores in a forest, trunk and all, that they get alone."""
-        spans = _check_spans(self._loaded)
-        alone = [self._score_alike([span])[0].loglikelihood for span in spans]
-        before = self._loaded.model.config._attn_implementation
-        if not use_plans(self._loaded.model):
-            return False
-        try:
-            packed = [_sums(self._runner, passes, len(spans)) for passes in _check_plans(spans)]
-        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError):
-            packed = [[float("inf")] * len(spans)]
-        allowed = RELATIVE_TOLERANCE.get(self._loaded.model.dtype, 1e-5)
-        # A model that answers NaN is refused later, with the sample's name.
-        right = all(
-            np.isnan(b) or abs(a - b) <= allowed * max(1.0, abs(b))
-            for found in packed
-            for a, b in zip(found, alone, strict=True)
-        )
-        if not right:
-            self._loaded.model.set_attn_implementation(before)
-        return right
-
 
 def _positions_depend_on_length(config: Any) -> bool:
     """Whether the rotary positions change with the longest text of a batch (longrope, dynamic)."""
     settings = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
     return isinstance(settings, dict) and settings.get("rope_type") in ("longrope", "dynamic")
-
-
-@torch.inference_mode()
-def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probabilities (float64) of target tokens, and whether each is the most likely.
-
-    Args:
-        logits: Shape (rows, vocabulary).
-        rows: Which row predicts each target, shape (n,).
-        targets: Token ids, shape (n,).
-    """
-    row, target = (torch.from_numpy(part).to(logits.device) for part in (rows, targets))
-    picked = logits[row, target].float()
-    parts = torch.split(logits, CHUNK)
-    totals = torch.cat([part.float().logsumexp(-1) for part in parts])
-    # A comparison with the largest is many times quicker than asking for its place.
-    right = picked == torch.cat([part.amax(-1) for part in parts]).float()[row]
-    hits = right.nonzero()[:, 0]
-    # Of equal logits the first counts, as everywhere else.
-    right[hits] = logits[row[hits]].argmax(-1) == target[hits]
-    return (picked - totals[row]).double().cpu().numpy(), right.cpu().numpy()
-
-
-def _sums(runner: ForestRunner, passes: Iterator[Pass], count: int) -> list[float]:
-    totals = np.zeros(count)
-    for step in passes:
-        logits, _ = runner.run(step)
-        if len(step.places):
-            np.add.at(totals, step.owners, read(logits, step.rows, step.targets)[0])
-    return [float(total) for total in totals]
-
-
-def _check_plans(spans: Sequence[Span]) -> list[Iterator[Pass]]:
-    """All spans in one pass; and so few tokens a pass that their common prefix becomes a trunk."""
-    length = len(spans[0].tokens)
-    return [plan_passes(spans, tokens, TOKENS) for tokens in (TOKENS, length * 3 // 4)]
-
-
-def _check_spans(loaded: LoadedModel) -> list[Span]:
-    """Random spans that share a prefix, some of them twice branched, and one that stands alone."""
-    vocabulary = min(loaded.model.config.get_text_config().vocab_size, len(loaded.tokenizer))
-    length = min(48, loaded.max_length)
-    generator = torch.Generator().manual_seed(0)
-    draws = torch.randint(vocabulary, (6, length + 1), generator=generator).tolist()
-    half, most = length // 2, length * 3 // 4
-    shared = [draws[0][:half] + row[half:] for row in draws[:5]]
-    shared[1][:most] = shared[0][:most]
-    return [Span(tuple(row), max(length // 3, 1)) for row in [*shared, draws[5]]]

@@ -70,6 +70,10 @@ class Encoder:
                 if not tokens or tokens[0] != self._prefix:
                     tokens = [self._prefix, *tokens]
                 scored = len(tokens) - 1
+            elif not ids[context]:
+                # Characters the tokenizer does not know at all; the model still has to start.
+                tokens = [self._prefix, *ids[whole]]
+                scored = len(tokens) - 1
             else:
                 tokens = ids[whole]
                 scored = len(tokens) - _kept(ids[context], tokens, bool(request.continuation))
@@ -97,6 +101,8 @@ class Encoder:
 
 def _kept(context: Sequence[int], whole: Sequence[int], continued: bool) -> int:
     """Tokens of the whole that are context; those unchanged where a continuation merged in."""
+    if list(context) == list(whole):
+        return len(whole)
     if len(whole) > len(context) or not continued:
         return min(len(context), len(whole))
     alike = zip(context, whole, strict=False)

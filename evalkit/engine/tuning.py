@@ -12,6 +12,7 @@ from evalkit.engine.loading import LoadedModel
 from evalkit.engine.tokenization import Span
 
 SIZES = (16, 64, 256, 1024, 2048, 4096)
+THREADS_SIZE = 256
 SECONDS = 4.0
 # A bigger pass has to be this much quicker a token to be worth its memory.
 GAIN = 1.05
@@ -28,32 +29,33 @@ def tuned(loaded: LoadedModel, budget: Budget) -> Budget:
     """
     deadline = time.perf_counter() + SECONDS
     if loaded.device.type == "cpu":
-        torch.set_num_threads(_best_threads(loaded))
+        _choose_threads(loaded, deadline)
     rates: dict[int, float] = {}
     for size in SIZES:
+        rate = _tokens_per_second(loaded, size) if time.perf_counter() < deadline else None
+        if rate is None:
+            break
+        rates[size] = rate
+    return replace(budget, tokens=_least_good(rates), rows=_rows(rates)) if rates else budget
+
+
+def _choose_threads(loaded: LoadedModel, deadline: float) -> None:
+    """Take the number of threads with the quickest passes; few are best where others compute."""
+    most = torch.get_num_threads()
+    rates = {most: 0.0}
+    for threads in sorted({*(2**n for n in range(most.bit_length())), most}, reverse=True):
         if time.perf_counter() > deadline:
             break
-        try:
-            rates[size] = _tokens_per_second(loaded, size)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            break
-    return replace(budget, tokens=_least_good(rates), rows=_rows(rates))
-
-
-def _best_threads(loaded: LoadedModel) -> int:
-    """The number of threads with the quickest passes; fewer are better where others compute."""
-    most = torch.get_num_threads()
-    rates: dict[int, float] = {}
-    for threads in sorted({*(2**n for n in range(most.bit_length())), most}):
         torch.set_num_threads(threads)
-        rates[threads] = _tokens_per_second(loaded, SIZES[2])
-    return max(rates, key=lambda threads: rates[threads])
+        rates[threads] = _tokens_per_second(loaded, THREADS_SIZE) or 0.0
+    torch.set_num_threads(max(rates, key=lambda threads: rates[threads]))
 
 
-def _tokens_per_second(loaded: LoadedModel, size: int) -> float:
-    """Of the quicker of two passes over `size` tokens in texts as long as the model takes."""
+def _tokens_per_second(loaded: LoadedModel, size: int) -> float | None:
+    """Of the quicker of two passes over `size` tokens, in texts as long as the model takes.
+
+    None where they do not fit into memory.
+    """
     length = min(size, loaded.max_length)
     vocabulary = loaded.model.config.get_text_config().vocab_size
     # Their first tokens differ, so that nothing is shared.
@@ -66,8 +68,13 @@ def _tokens_per_second(loaded: LoadedModel, size: int) -> float:
     best = float("inf")
     for _ in range(2):
         start = time.perf_counter()
-        for step in passes:
-            runner.run(step)
+        try:
+            for step in passes:
+                runner.run(step)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
         if loaded.device.type != "cpu":
             torch.accelerator.synchronize(loaded.device)
         best = min(best, time.perf_counter() - start)

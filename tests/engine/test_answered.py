@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from evalkit.engine import budget, scoring
+from evalkit.engine import budget, self_check
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.engine.local import LocalEngine
 from evalkit.types import Decoding, Request, RequestKind
@@ -42,7 +42,7 @@ def answers(engine, asked, answered=()):
 def test_the_rest_is_answered_exactly_as_if_all_were_asked(checkpoint, monkeypatch, planned):
     monkeypatch.setattr(budget, "TOKENS", 48)
     if not planned:
-        monkeypatch.setattr(scoring, "use_plans", lambda model: False)
+        monkeypatch.setattr(self_check, "use_plans", lambda model: False)
     engine = LocalEngine(open_checkpoint(checkpoint), device="cpu", batch_size=4)
     assert engine.is_forest == planned
     asked = requests()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from evalkit.engine import tuning
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import EvaluationError, UsageError
@@ -116,3 +117,13 @@ def test_a_wrong_batch_size_is_refused(value):
 @pytest.mark.parametrize(("value", "kept"), [("8", 8), ("auto", "auto"), (None, None)])
 def test_batch_sizes_that_are_taken(value, kept):
     assert RunSettings.checked(model="m", tasks="t", batch_size=value).batch_size == kept
+
+
+def test_auto_without_time_to_measure_keeps_the_usual_budget(checkpoint, monkeypatch):
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(tuning, "SECONDS", 0.0)
+    usual = LocalEngine(open_checkpoint(checkpoint), device="cpu").settings
+    assert (
+        LocalEngine(open_checkpoint(checkpoint), device="cpu", batch_size="auto").settings == usual
+    )
+    assert torch.get_num_threads() == threads

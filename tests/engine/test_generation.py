@@ -19,11 +19,22 @@ PROMPTS = [
 ]
 
 
+def request(prompt, **decoding):
+    return Request(RequestKind.GENERATE, prompt, decoding=Decoding(**decoding))
+
+
 def generate(engine, prompts, **decoding):
-    requests = [
-        Request(RequestKind.GENERATE, prompt, decoding=Decoding(**decoding)) for prompt in prompts
-    ]
-    return [response.text for response in ask(engine, requests)]
+    asked = [request(prompt, **decoding) for prompt in prompts]
+    return [response.text for response in ask(engine, asked)]
+
+
+def tokens_up_to(engine, text, place):
+    """Tokens of the free text that reach a place: with fewer, a stop string there is not whole."""
+    for count in range(1, 21):
+        shorter = generate(engine, PROMPTS[:1], max_new_tokens=count)[0]
+        if len(shorter) >= place and shorter[:place] == text[:place]:
+            return count
+    raise AssertionError("the free text never gets there")
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])
@@ -51,8 +62,9 @@ def test_a_text_ends_before_its_stop_string(engine, length):
     free = generate(engine, PROMPTS[:1], max_new_tokens=20)[0]
     for start in range(len(free) - length):
         stop = free[start : start + length]
-        stopped = generate(engine, PROMPTS[:1], max_new_tokens=20, until=(stop,))[0]
-        assert stopped == free[: free.index(stop)]
+        stopped = ask(engine, [request(PROMPTS[0], max_new_tokens=20, until=(stop,))])[0]
+        assert stopped.text == free[: free.index(stop)]
+        assert stopped.output_tokens <= tokens_up_to(engine, free, free.index(stop) + length)
 
 
 def test_sampled_text_does_not_depend_on_neighbours(engine):
@@ -72,6 +84,17 @@ def test_timed_generation_says_the_same_and_times_it(engine):
     response = ask(engine, [request])[0]
     assert response.text == generate(engine, PROMPTS[:1], max_new_tokens=10)[0]
     assert 0 < response.first_token_s < response.total_s
+
+
+def test_no_new_tokens_are_no_text(engine):
+    response = ask(engine, [request(PROMPTS[0], max_new_tokens=0)])[0]
+    assert (response.text, response.output_tokens) == ("", 0)
+
+
+def test_a_cut_prompt_is_said(folder):
+    engine = LocalEngine(open_checkpoint(folder), device="cpu")
+    generate(engine, [PROMPTS[0] * 40], max_new_tokens=4)
+    assert any("1 requests are longer" in warning for warning in engine.warnings)
 
 
 def test_more_new_tokens_than_context_is_refused(engine):

@@ -60,6 +60,8 @@ def test_copies_of_a_sampled_request_are_different_draws(checkpoint):
     first = model.generate_until([asked] * 3)
     assert len(set(first)) == 3
     assert model.generate_until([asked] * 3) == first
+    other = get_model("evalkit").create_from_arg_string(f"pretrained={checkpoint},seed=1")
+    assert not set(first) & set(other.generate_until([asked] * 3)), "seeds have draws of their own"
 
 
 def test_a_missing_folder_is_one_sentence(tmp_path):

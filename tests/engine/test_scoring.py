@@ -1,12 +1,14 @@
 """Log-likelihoods: packed equals plain equals the definition, for every architecture family."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from evalkit.engine import forward, scoring
+from evalkit.engine import forward, self_check
 from evalkit.engine.budget import Budget
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.engine.forest import plan_passes
@@ -106,7 +108,7 @@ def test_an_empty_continuation_scores_zero(checkpoint):
 def test_the_self_check_packs_and_carries(checkpoint):
     """It would prove nothing if each span had a pass to itself, or no trunk were kept."""
     loaded = LocalEngine(open_checkpoint(checkpoint), device="cpu").loaded
-    together, carried = map(list, scoring._check_plans(scoring._check_spans(loaded)))
+    together, carried = map(list, self_check.check_plans(self_check.check_spans(loaded)))
     assert len(together) == 1
     assert any(step.keep for step in carried)
 
@@ -138,7 +140,8 @@ def test_sliding_windows_and_soft_caps_are_honoured(tmp_path, family):
 def test_attention_is_cut_where_trees_branch(tmp_path, monkeypatch, family, size):
     """Stems and branches attend apart, on carried trunks too, and no score moves."""
     monkeypatch.setattr(forward, "_GROUP", size)
-    folder = make_checkpoint(tmp_path / family, family, sliding_window=8)
+    window = {"sliding_window": 8} if family in ("mistral", "gemma2") else {}
+    folder = make_checkpoint(tmp_path / family, family, **window)
     engine = LocalEngine(open_checkpoint(folder), device="cpu")
     assert engine.is_forest
     requests = every_pair()
@@ -235,3 +238,38 @@ def test_rolling_windows_are_lm_evals(length):
         )
     ]
     assert windows([0, *tokens], length, max_length=8) == theirs
+
+
+def test_deep_combs_are_cut_without_end(monkeypatch):
+    """A text with an answer after every few words, thousands of tokens long."""
+    monkeypatch.setattr(forward, "_GROUP", 2)
+    places = 6000
+    ends = np.array([place + 1 if place % 3 == 2 else places for place in range(places)])
+    groups = list(forward._cut(ends, 0, places, ()))
+    assert [place for g in groups for place in range(g.low, g.high)] == list(range(places))
+
+
+@pytest.fixture(scope="module")
+def letter_engine(tmp_path_factory):
+    """A model whose tokenizer knows a few letters, and leaves out spaces and all others."""
+    folder = make_checkpoint(tmp_path_factory.mktemp("letters") / "llama")
+    letters = {letter: place for place, letter in enumerate(["<|end|>", *"abehkrt"])}
+    tokenizer = Tokenizer(models.BPE(vocab=letters, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|end|>", bos_token="<|end|>"
+    ).save_pretrained(folder)
+    return LocalEngine(open_checkpoint(folder), device="cpu")
+
+
+def test_a_context_without_tokens_is_no_context(letter_engine):
+    unknown = Request(RequestKind.LOGLIKELIHOOD, "\u65e5\u672c", " the")
+    nothing = Request(RequestKind.LOGLIKELIHOOD, "", "the")
+    found = ask(letter_engine, [unknown, nothing])
+    assert found[0].loglikelihood == pytest.approx(found[1].loglikelihood, abs=1e-6)
+    assert found[0].output_tokens == len("the")
+
+
+def test_a_continuation_without_tokens_scores_zero(letter_engine):
+    response = ask(letter_engine, [Request(RequestKind.LOGLIKELIHOOD, "the baker", " ")])[0]
+    assert (response.loglikelihood, response.output_tokens) == (0.0, 0)

@@ -1,0 +1,29 @@
+"""What logits say of the tokens that follow."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Rows of logits that stay in the processor's cache while they are summed.
+CHUNK = 8
+
+
+@torch.inference_mode()
+def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probabilities (float64) of target tokens, and whether each is the most likely.
+
+    Args:
+        logits: Shape (rows, vocabulary).
+        rows: Which row predicts each target, shape (n,).
+        targets: Token ids, shape (n,).
+    """
+    row, target = (torch.from_numpy(part).to(logits.device) for part in (rows, targets))
+    picked = logits[row, target].float()
+    parts = torch.split(logits, CHUNK)
+    totals = torch.cat([part.float().logsumexp(-1) for part in parts])
+    # A comparison with the largest is many times quicker than asking for its place.
+    right = picked == torch.cat([part.amax(-1) for part in parts]).float()[row]
+    hits = right.nonzero()[:, 0]
+    # Of equal logits the first counts, as everywhere else.
+    right[hits] = logits[row[hits]].argmax(-1) == target[hits]
+    return (picked - totals[row]).double().cpu().numpy(), right.cpu().numpy()

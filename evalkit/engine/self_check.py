@@ -1,0 +1,116 @@
+"""May requests be laid into forests? Found out on loading, by structure and by figures."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from evalkit.engine.attention import use_plans
+from evalkit.engine.budget import TOKENS, is_out_of_memory
+from evalkit.engine.forest import Pass, plan_passes
+from evalkit.engine.forward import ForestRunner
+from evalkit.engine.loading import LoadedModel
+from evalkit.engine.reading import read
+from evalkit.engine.tokenization import Span
+from evalkit.errors import EvaluationError
+
+# Of a log-likelihood.
+RELATIVE_TOLERANCE = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 3e-2}
+
+
+def forest_is_right(
+    loaded: LoadedModel, runner: ForestRunner, alone: Callable[[Span], float]
+) -> bool:
+    """Whether a few spans get the scores in a forest, trunk and all, that they get alone.
+
+    Figures alone would let a model pass that mixes neighbouring tokens a little (convolutions,
+    states) where the tolerance is wide, or that hides what is far away behind a mask longer than
+    these spans; so each layer has to ask the plan, with the window that the config speaks of.
+    Leaves the model's attention as it was where the answer is no.
+
+    Args:
+        loaded: The model.
+        runner: Its passes.
+        alone: Log-likelihood of one span by the plain way.
+
+    Raises:
+        EvaluationError: Memory does not suffice for these few spans.
+    """
+    model = loaded.model
+    before = model.config._attn_implementation
+    try:
+        spans = check_spans(loaded)
+        expected = [alone(span) for span in spans]
+        if not use_plans(model):
+            return False
+        found = [_sums(runner, passes, len(spans)) for passes in check_plans(spans)]
+        right = _layers_ask(loaded, runner) and all(
+            _agree(sums, expected, model.dtype) for sums in found
+        )
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise EvaluationError(
+                "The model ran out of memory on the first few tokens; free memory, take a smaller "
+                "--dtype, or another --device."
+            ) from error
+        right = False
+    if not right:
+        model.set_attn_implementation(before)
+    return right
+
+
+def _agree(sums: list[float], expected: list[float], dtype: torch.dtype) -> bool:
+    """A model that answers NaN is refused later, with the sample's name."""
+    allowed = RELATIVE_TOLERANCE.get(dtype, 1e-5)
+    return all(
+        np.isnan(b) or abs(a - b) <= allowed * max(1.0, abs(b))
+        for a, b in zip(sums, expected, strict=True)
+    )
+
+
+def _layers_ask(loaded: LoadedModel, runner: ForestRunner) -> bool:
+    """Whether every layer attends by the plan, and none hides more than the plan knows."""
+    (step,) = plan_passes([Span((loaded.prefix_token, 0), 1)], 1, 1)
+    _, plan = runner.run(step)
+    config = loaded.model.config.get_text_config()
+    if set(plan.windows) != set(range(config.num_hidden_layers)):
+        return False
+    if getattr(config, "attention_chunk_size", None):
+        return False
+    return not _hides_far(config, loaded.max_length) or any(plan.windows.values())
+
+
+def _hides_far(config: Any, longest: int) -> bool:
+    """Whether the config speaks of a sliding window that texts can outgrow."""
+    window = getattr(config, "sliding_window", None)
+    layers = getattr(config, "layer_types", None) or ["sliding_attention"]
+    wanted = getattr(config, "use_sliding_window", True) is not False
+    return bool(window and window < longest and wanted and "sliding_attention" in layers)
+
+
+def _sums(runner: ForestRunner, passes: Iterator[Pass], count: int) -> list[float]:
+    totals = np.zeros(count)
+    for step in passes:
+        logits, _ = runner.run(step)
+        if len(step.places):
+            np.add.at(totals, step.owners, read(logits, step.rows, step.targets)[0])
+    return [float(total) for total in totals]
+
+
+def check_plans(spans: Sequence[Span]) -> list[Iterator[Pass]]:
+    """All spans in one pass; and so few tokens a pass that their common prefix becomes a trunk."""
+    length = len(spans[0].tokens)
+    return [plan_passes(spans, tokens, TOKENS) for tokens in (TOKENS, length * 3 // 4)]
+
+
+def check_spans(loaded: LoadedModel) -> list[Span]:
+    """Random spans that share a prefix, some of them twice branched, and one that stands alone."""
+    vocabulary = min(loaded.model.config.get_text_config().vocab_size, len(loaded.tokenizer))
+    length = min(48, loaded.max_length)
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randint(vocabulary, (6, length + 1), generator=generator).tolist()
+    half, most = length // 2, length * 3 // 4
+    shared = [draws[0][:half] + row[half:] for row in draws[:5]]
+    shared[1][:most] = shared[0][:most]
+    return [Span(tuple(row), max(length // 3, 1)) for row in [*shared, draws[5]]]
