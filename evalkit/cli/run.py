@@ -5,8 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, figure, interval, note, print_table
+from evalkit.cli.output import (
+    DEFAULT_STORE,
+    StoreOption,
+    figure,
+    interval,
+    note,
+    plain,
+    print_table,
+)
 from evalkit.errors import StoppedError, UsageError
+from evalkit.redact import without_secrets
 from evalkit.settings import RunSettings, describe
 
 if TYPE_CHECKING:
@@ -172,5 +181,7 @@ def _print_result(result: "RunResult", store: str) -> None:
     )
     for remark in dict.fromkeys(score.note for score in result.scores if score.note):
         note(f"note: {remark}")
-    where = "" if store == DEFAULT_STORE else f" --store {store}"
-    print(f"\nRun {manifest.run_id} is in {result.path}; next: evalkit ls runs{where}")
+    where = "" if store == DEFAULT_STORE else f" --store {without_secrets(store)}"
+    url = f"{store.rstrip('/')}/{manifest.run_id}"
+    path = without_secrets(url) if "://" in store else result.path
+    print(plain(f"\nRun {manifest.run_id} is in {path}; next: evalkit ls runs{where}"))

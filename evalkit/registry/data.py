@@ -71,7 +71,7 @@ def _absolute(files: Any, folder: Path, task: str) -> Any:
 def _check_json(file: Path) -> None:
     """Raise `DataError` unless the file is one JSON value, or one on each line."""
     try:
-        json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once)
+        _parse(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         if not str(error).startswith("Extra data"):
             reason = str(error).splitlines()[0]
@@ -87,10 +87,16 @@ def _check_lines(file: Path) -> None:
             for line in lines:
                 number += 1
                 if line.strip():
-                    json.loads(line.decode("utf-8"), object_pairs_hook=_once)
+                    _parse(line.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{file}:{number} is no JSON object of a line: {reason}.") from error
+
+
+def _parse(text: str) -> None:
+    """Raise `ValueError` unless the text is a JSON object, or a list of them."""
+    if not isinstance(json.loads(text, object_pairs_hook=_once), dict | list):
+        raise ValueError("it is neither an object nor a list")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

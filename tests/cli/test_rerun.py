@@ -125,7 +125,7 @@ SECRETS = {
 }
 
 
-def test_secrets_reach_neither_manifest_nor_log(run, evalkit_command, place, monkeypatch):
+def test_secrets_reach_neither_manifest_nor_log(run, evalkit_command, place, copies, monkeypatch):
     for name in ("HF_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "WANDB_API_KEY"):
         monkeypatch.setenv(name, f"secret-in-{name}")
     run_id = run("--tag", f"where={SECRETS['url']}", "--tag", f"key={SECRETS['key']}")
@@ -133,6 +133,12 @@ def test_secrets_reach_neither_manifest_nor_log(run, evalkit_command, place, mon
     for secret in ("hunter2", "sesame123", SECRETS["key"], "secret-in-"):
         assert secret not in text
     assert "region=eu" in text
+    elsewhere = evalkit_command(
+        "run", "--model", copies[0], "--include-path", copies[1], "--tasks", "toys", "--limit", 1,
+        "--device", "cpu", "--store", "memory://user:hunter2hunter2@host/x",
+    )  # fmt: skip
+    assert elsewhere.code == 0
+    assert "hunter2" not in elsewhere.out + elsewhere.err
     failed = evalkit_command(
         "run", "--model", "absent", "--tasks", "toys", "--store",
         "s3://AKIAIOSFODNN7EXAMPLE:hunter2hunter2@bucket/x",

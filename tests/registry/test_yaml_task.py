@@ -145,6 +145,22 @@ metric_list: [{metric: accuracee, aggregation: mean, higher_is_better: true}]
 """)
 
 
+@pytest.fixture
+def of_file(tmp_path):
+    """Documents of a task over a data file of this name and content."""
+
+    def read(name, content):
+        (tmp_path / name).write_text(content, errors="surrogateescape")
+        file = tmp_path / "task.yaml"
+        body = "output_type: generate_until\nmetric_list: [{metric: exact_match}]\n"
+        file.write_text("task: made_up\n" + HEAD.replace("data.jsonl", name) + body)
+        registry = Registry()
+        task = registry.load(registry.select([str(file)]).leaves["made_up"])
+        return task.documents(None, seed=0)
+
+    return read
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -153,27 +169,22 @@ metric_list: [{metric: accuracee, aggregation: mean, higher_is_better: true}]
         ('{"q": "One?", "a": "1"}\n{"q": \n', ":2 is no JSON object of a line"),
         ("[" * 100_000, "is not JSON: "),
         ("\udcff", "is not JSON: "),
+        ("null", "neither an object nor a list"),  # the reader behind `datasets` crashes on it
     ],
 )
-def test_a_damaged_json_file_is_named(tmp_path, content, sentence):
-    (tmp_path / "data.json").write_text(content, errors="surrogateescape")
-    file = tmp_path / "task.yaml"
-    body = "output_type: generate_until\nmetric_list: [{metric: exact_match}]\n"
-    file.write_text("task: made_up\n" + HEAD.replace("data.jsonl", "data.json") + body)
-    registry = Registry()
+def test_a_damaged_json_file_is_named(of_file, content, sentence):
     with pytest.raises(DataError) as found:
-        registry.load(registry.select([str(file)]).leaves["made_up"]).documents(None, seed=0)
-    assert str(tmp_path / "data.json") in str(found.value)
+        of_file("data.json", content)
+    assert "data.json" in str(found.value)
     assert sentence in str(found.value)
 
 
+def test_a_line_that_is_null_is_named(of_file):
+    with pytest.raises(DataError, match=r"data\.jsonl:2 is no JSON object of a line"):
+        of_file("data.jsonl", '{"q": "One?", "a": "1"}\nnull\n')
+
+
 @pytest.mark.parametrize("separator", ["\n", ", "])
-def test_a_json_file_is_a_list_or_lines(tmp_path, separator):
+def test_a_json_file_is_a_list_or_lines(of_file, separator):
     rows = separator.join(json.dumps({"q": "One?", "a": str(i)}) for i in range(3))
-    (tmp_path / "data.json").write_text(rows if separator == "\n" else f"[{rows}]")
-    file = tmp_path / "task.yaml"
-    body = "output_type: generate_until\nmetric_list: [{metric: exact_match}]\n"
-    file.write_text("task: made_up\n" + HEAD.replace("data.jsonl", "data.json") + body)
-    registry = Registry()
-    task = registry.load(registry.select([str(file)]).leaves["made_up"])
-    assert len(task.documents(None, seed=0)) == 3
+    assert len(of_file("data.json", rows if separator == "\n" else f"[{rows}]")) == 3
