@@ -16,7 +16,7 @@ from benchmarks.engine.workloads import Workload
 
 BATCH_SIZES = (1, 8, 16)
 # HFLM's best batch size is looked for on the first documents only.
-TRIED_SHARE = 1 / 3
+TRIED_SHARE, WARM_SHARE = 1 / 2, 1 / 12
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,11 @@ class Row:
     hflm_batch_size: int
     cpu_ratio: float
     wall_ratio: float
-    floor: float
+    floor: float | None
     evalkit_cpu_s: float
     hflm_cpu_s: float
     largest_difference: float | None
+    relative_difference: float | None
     flipped: int
     compared: int
     tokens_requested: int
@@ -105,9 +106,7 @@ def compare(
         floor=workload.floor,
         evalkit_cpu_s=cpu_s,
         hflm_cpu_s=statistics.median(other.cpu_s for _, other in pairs),
-        largest_difference=differences[0],
-        flipped=differences[1],
-        compared=differences[2],
+        **differences,
         tokens_requested=requested,
         tokens_computed=work.tokens,
         hflm_tokens_computed=their_work.tokens,
@@ -124,6 +123,7 @@ def best_batch_size(workload: Workload, side: Side) -> Side:
     """HFLM with the batch size that takes the fewest CPU seconds on the first documents."""
     seconds = {}
     with child(side) as hflm:
+        hflm.call("time", workload.method, workload.part(WARM_SHARE))
         for size in BATCH_SIZES:
             hflm.call("use_batch_size", size)
             timing: Timing = hflm.call("time", workload.method, workload.part(TRIED_SHARE))
@@ -133,19 +133,26 @@ def best_batch_size(workload: Workload, side: Side) -> Side:
 
 def difference(
     instances: list[Instance], ours: list[Any], theirs: list[Any]
-) -> tuple[float | None, int, int]:
-    """Largest log-likelihood difference; documents whose answer flipped; documents compared.
+) -> dict[str, float | int | None]:
+    """Largest difference of a log-likelihood, and as a share of it; answers that flipped.
 
     A document's answer is its likeliest choice; that of a generation is its text.
     """
     if isinstance(ours[0], str):
-        return None, sum(a != b for a, b in zip(ours, theirs, strict=True)), len(ours)
+        flipped = sum(a != b for a, b in zip(ours, theirs, strict=True))
+        gaps = {"largest_difference": None, "relative_difference": None}
+        return {**gaps, "flipped": flipped, "compared": len(ours)}
     mine, other = (np.array([_value(a) for a in answers]) for answers in (ours, theirs))
     documents: dict[int, list[int]] = defaultdict(list)
     for place, instance in enumerate(instances):
         documents[int(instance.doc_id)].append(place)
-    flipped = sum(mine[p].argmax() != other[p].argmax() for p in documents.values())
-    return float(np.abs(mine - other).max()), int(flipped), len(documents)
+    gap = np.abs(mine - other)
+    return {
+        "largest_difference": float(gap.max()),
+        "relative_difference": float((gap / np.maximum(np.abs(other), 1.0)).max()),
+        "flipped": sum(bool(mine[p].argmax() != other[p].argmax()) for p in documents.values()),
+        "compared": len(documents),
+    }
 
 
 def _value(answer: Any) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from lm_eval.api.instance import Instance
 
+from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.runner import make_plan
 from evalkit.settings import RunSettings
 from evalkit.types import RequestKind
@@ -24,12 +25,13 @@ class Workload:
 
     Attributes:
         name: As in the report.
-        floor: Times fewer CPU seconds than HFLM that are promised.
+        floor: Times fewer CPU seconds than HFLM that are promised; None where the model's context
+            cannot hold the prompts, so that there is nothing to share.
         instances: Grouped by document, in order.
     """
 
     name: str
-    floor: float
+    floor: float | None
     instances: list[Instance]
 
     @property
@@ -117,10 +119,13 @@ _WORKLOADS: dict[str, tuple[float, Callable[[Source], list[Instance]]]] = {
     "rolling": (1.5, lambda source: source.task("wikitext", 3)),
     "generation": (3.0, generation),
 }
+# Tokens of the longest prompt.
+_NEEDED = {"mmlu-5-shot": 512}
 NAMES: Sequence[str] = tuple(_WORKLOADS)
 
 
 def make_workload(name: str, source: Source) -> Workload:
     """One workload by its name."""
     floor, make = _WORKLOADS[name]
-    return Workload(name, floor, make(source))
+    context = open_checkpoint(source.model).max_length or 0
+    return Workload(name, floor if context >= _NEEDED.get(name, 0) else None, make(source))
