@@ -108,7 +108,8 @@ def delete(
     from evalkit.results.runs import deletable, delete_runs
 
     opened = Store(store)
-    ids = deletable(opened, runs)
+    with opened.reading():
+        ids = deletable(opened, runs)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"This would delete {', '.join(ids)}; say so with --yes.")

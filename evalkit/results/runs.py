@@ -85,8 +85,9 @@ def delete_runs(store: Store, runs: Sequence[str]) -> list[str]:
         UsageError: A run is unknown, or still going on.
         EvaluationError: The store cannot be written.
     """
-    ids = deletable(store, runs)
-    unfinished, finished = set(unfinished_runs(store)), set(run_stamps(store.place))
+    with store.reading():
+        ids = deletable(store, runs)
+        unfinished, finished = set(unfinished_runs(store)), set(run_stamps(store.place))
     for run_id in ids:
         try:
             if run_id in unfinished:

@@ -3,8 +3,8 @@
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -187,11 +187,13 @@ class Store:
         root = self.local_root
         if root is not None and root.exists() and not root.is_dir():
             raise UsageError(f"The store {self.shown_url} is a file; name a folder with --store.")
-        return bool(self._fs.exists(self._root))
+        with self.reading():
+            return bool(self._fs.exists(self._root))
 
     def holds(self, run_id: str) -> bool:
         """Whether the run is complete in the store."""
-        return bool(self._fs.exists(f"{self.path_of(run_id)}/{MANIFEST_NAME}"))
+        with self.reading():
+            return bool(self._fs.exists(f"{self.path_of(run_id)}/{MANIFEST_NAME}"))
 
     def delete(self, run_id: str) -> None:
         """Remove a run, its manifest first, so that no reader meets half of it.
@@ -238,11 +240,11 @@ class Store:
             runs = [Manifest.model_validate_json(text) for text in texts]
         return Listing(sorted(runs, key=lambda run: (run.created, run.run_id)), problems)
 
-    def _manifests(self, column: str, problems: list[str]) -> list[str]:
-        """`run_id` or `manifest` (its text) of each complete run."""
-        read = partial(self._manifest_row, problems)
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Say in one sentence that an object store cannot be reached."""
         try:
-            tables = indexed(self.place, "manifests", read, columns=[column])
+            yield
         except EvalkitError:
             raise
         except Exception as error:  # each file system has errors of its own
@@ -251,6 +253,12 @@ class Store:
             raise EvaluationError(
                 f"The store {self.shown_url} cannot be read ({_first_line(error)})."
             ) from error
+
+    def _manifests(self, column: str, problems: list[str]) -> list[str]:
+        """`run_id` or `manifest` (its text) of each complete run."""
+        read = partial(self._manifest_row, problems)
+        with self.reading():
+            tables = indexed(self.place, "manifests", read, columns=[column])
         return [str(value) for table in tables for value in table[column].to_pylist()]
 
     def _manifest_row(self, problems: list[str], run_id: str) -> pa.Table | None:

@@ -54,7 +54,9 @@ def tally(request):
     yield
     kinds = sorted({kind for kind, _ in COUNTS})
     for kind in kinds:
-        assert COUNTS[kind, "taken"], f"no spoilt {kind} was ever taken: is the first one good?"
+        tried = COUNTS[kind, "taken"] + COUNTS[kind, "refused"]
+        # Of a few dozen spoilt ones, all may be spoilt.
+        assert COUNTS[kind, "taken"] or tried < 100, f"no spoilt {kind} was ever taken"
     if "EVALKIT_FUZZ" in os.environ:
         lines = [
             f"fuzz: {kind}: {COUNTS[kind, 'taken'] + COUNTS[kind, 'refused']:,} inputs, "
