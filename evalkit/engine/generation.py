@@ -83,20 +83,19 @@ class Generator:
         self.cut += sum(len(row.prompt) < len(prompts[row.index]) for row in rows)
         empty = [row for row in rows if row.decoding.max_new_tokens < 1]
         yield [(row.index, self._response(row), True) for row in empty]
-        waiting = sorted(
-            (row for row in rows if row.decoding.max_new_tokens), key=lambda row: row.prompt
-        )
+        asking = sorted((r for r in rows if r.decoding.max_new_tokens), key=lambda row: row.prompt)
+        waiting = {row.index: row for row in asking}
         while waiting:
             try:
-                for done in self._make(waiting, None):
-                    finished = {row.index for row in done}
-                    waiting = [row for row in waiting if row.index not in finished]
+                for done in self._make(list(waiting.values()), None):
+                    for row in done:
+                        del waiting[row.index]
                     yield [(row.index, self._response(row), row.is_finite) for row in done]
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self.budget = self.budget.halved()
-                waiting = [self._row(r.index, prompts[r.index], r.decoding) for r in waiting]
+                waiting = {i: self._row(i, prompts[i], row.decoding) for i, row in waiting.items()}
 
     def time(self, prompt: list[int], decoding: Decoding) -> tuple[Response, bool]:
         """Generate one text of exactly `max_new_tokens` alone and time it.

@@ -1,6 +1,6 @@
 """May requests be laid into forests? Found out on loading, by structure and by figures."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,8 +44,9 @@ def forest_is_right(
         expected = [alone(span) for span in spans]
         if not use_plans(model):
             return False
-        found = [_sums(runner, passes, len(spans)) for passes in check_plans(spans)]
-        right = _layers_ask(loaded, runner) and all(
+        asked: dict[int, int | None] = {}
+        found = [_sums(runner, passes, len(spans), asked) for passes in check_plans(spans)]
+        right = _layers_ask(loaded, asked) and all(
             _agree(sums, expected, model.dtype) for sums in found
         )
     except Exception as error:
@@ -69,16 +70,14 @@ def _agree(sums: list[float], expected: list[float], dtype: torch.dtype) -> bool
     )
 
 
-def _layers_ask(loaded: LoadedModel, runner: ForestRunner) -> bool:
-    """Whether every layer attends by the plan, and none hides more than the plan knows."""
-    (step,) = plan_passes([Span((loaded.prefix_token, 0), 1)], 1, 1)
-    _, plan = runner.run(step)
+def _layers_ask(loaded: LoadedModel, windows: Mapping[int, int | None]) -> bool:
+    """Whether every layer attended by the plan, and none hides more than the plan knows."""
     config = loaded.model.config.get_text_config()
-    if set(plan.windows) != set(range(config.num_hidden_layers)):
+    if set(windows) != set(range(config.num_hidden_layers)):
         return False
     if getattr(config, "attention_chunk_size", None):
         return False
-    return not _hides_far(config, loaded.max_length) or any(plan.windows.values())
+    return not _hides_far(config, loaded.max_length) or any(windows.values())
 
 
 def _hides_far(config: Any, longest: int) -> bool:
@@ -89,10 +88,14 @@ def _hides_far(config: Any, longest: int) -> bool:
     return bool(window and window < longest and wanted and "sliding_attention" in layers)
 
 
-def _sums(runner: ForestRunner, passes: Iterator[Pass], count: int) -> list[float]:
+def _sums(
+    runner: ForestRunner, passes: Iterator[Pass], count: int, windows: dict[int, int | None]
+) -> list[float]:
+    """Each span's log-likelihood; notes the window that each layer attended with."""
     totals = np.zeros(count)
     for step in passes:
-        logits, _ = runner.run(step)
+        logits, plan = runner.run(step)
+        windows.update(plan.windows)
         if len(step.places):
             np.add.at(totals, step.owners, read(logits, step.rows, step.targets)[0])
     return [float(total) for total in totals]
