@@ -8,8 +8,8 @@ INSTALLED := .venv/.installed
 demo: $(INSTALLED)  ## Train two checkpoints, measure, compare and gate them
 	$(BIN)/evalkit demo
 
-test: check  ## Linting, types and every test
-	$(BIN)/pytest
+test: check  ## Linting, types and every test, two processes side by side
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 check: $(INSTALLED)  ## Linting and types only
 	$(BIN)/ruff check .
