@@ -1,7 +1,7 @@
 """The settings of a run: one typed model, from which the CLI takes its help."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -79,7 +79,7 @@ class RunSettings(BaseModel):
         return [value] if isinstance(value, str | Path) else value
 
     @classmethod
-    def checked(cls, **values: object) -> "RunSettings":
+    def checked(cls, **values: object) -> Self:
         """Settings from plain values.
 
         Raises:
@@ -93,6 +93,6 @@ class RunSettings(BaseModel):
             raise UsageError(f"{option} {first['input']!r}: {first['msg']}.") from error
 
 
-def describe(field: str) -> str:
+def describe(field: str, settings: type[RunSettings] = RunSettings) -> str:
     """One-line help of a setting."""
-    return str(RunSettings.model_fields[field].description)
+    return str(settings.model_fields[field].description)

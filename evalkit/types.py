@@ -49,12 +49,14 @@ class Request:
         context: The prompt; for `ROLLING`, empty.
         continuation: The text to score after the context (`LOGLIKELIHOOD`) or whole (`ROLLING`).
         decoding: Set for `GENERATE` and `TIMED`.
+        batch: Timed requests of one batch are answered side by side; alone if empty.
     """
 
     kind: RequestKind
     context: str
     continuation: str = ""
     decoding: Decoding | None = None
+    batch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,7 @@ class Response:
         text: The generated text.
         prompt_tokens: Tokens in the context.
         output_tokens: Tokens scored or generated.
-        first_token_s: Seconds from the request to its first token (`TIMED`).
-        total_s: Seconds from the request to its last token (`TIMED`).
+        token_s: Seconds from the request to each of its tokens (`TIMED`).
     """
 
     loglikelihood: float | None = None
@@ -76,8 +77,17 @@ class Response:
     text: str | None = None
     prompt_tokens: int = 0
     output_tokens: int = 0
-    first_token_s: float | None = None
-    total_s: float | None = None
+    token_s: tuple[float, ...] | None = None
+
+    @property
+    def first_token_s(self) -> float | None:
+        """Seconds from the request to its first token (`TIMED`)."""
+        return self.token_s[0] if self.token_s else None
+
+    @property
+    def total_s(self) -> float | None:
+        """Seconds from the request to its last token (`TIMED`)."""
+        return self.token_s[-1] if self.token_s else None
 
 
 @dataclass(slots=True)
@@ -196,4 +206,5 @@ def _plain(request: Request) -> list[Any]:
             decoding.top_p,
             decoding.seed,
         ]
-    return [request.kind, request.context, request.continuation, settings]
+    batch = [request.batch] if request.batch else []
+    return [request.kind, request.context, request.continuation, settings, *batch]

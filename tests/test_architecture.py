@@ -19,10 +19,11 @@ MAY_IMPORT = {
     "registry": {"metrics", "stats", "results", "probes", "engine"},
     "runner": {"metrics", "stats", "results", "probes", "engine", "registry"},
     "training": set(),
+    "profiling": {"metrics", "stats", "results", "probes", "engine", "registry", "runner"},
     "gating": {"metrics", "stats", "results", "probes", "engine", "registry", "runner"},
     "cli": {
         "metrics", "stats", "results", "probes", "engine", "registry", "runner", "gating",
-        "training",
+        "training", "profiling",
     },
 }  # fmt: skip
 TORCHLESS = ["metrics", "stats", "results", "gating"]

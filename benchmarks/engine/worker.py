@@ -9,7 +9,7 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from benchmarks.engine.peak import matmul_peak
+from evalkit.profiling.peaks import matmul_peak
 
 _QUIET = {"disable_tqdm": True}
 

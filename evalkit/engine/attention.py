@@ -22,6 +22,14 @@ NAME = "evalkit"
 class AttentionPlan(Protocol):
     """Says what the tokens of a forward pass see."""
 
+    @property
+    def wanted(self) -> Tensor | None:
+        """Places whose predictions are asked; None for all."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of the pass in a row."""
+
     def attend(self, layer: "Layer", query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend in one layer: query, key, value and result of shape (batch, heads, tokens, size).
 
@@ -81,6 +89,11 @@ def attending(plan: AttentionPlan) -> Iterator[None]:
         yield
     finally:
         _plan.reset(token)
+
+
+def plan_in_force() -> AttentionPlan | None:
+    """The plan of the innermost `attending` block."""
+    return _plan.get()
 
 
 def use_plans(model: Any) -> bool:

@@ -39,15 +39,21 @@ class ForestRunner:
             remember: Keep this pass's own keys and values in the returned attention.
         """
         prefix = self._stand_on(step.level)
-        plan = ForestAttention(step, prefix, self._model.dtype, self._device, remember or step.keep)
         places = np.unique(step.places)
+        wanted = places if len(places) else np.zeros(1, np.int64)
+        plan = ForestAttention(
+            step,
+            prefix,
+            self._model.dtype,
+            self._device,
+            remember or step.keep,
+            torch.from_numpy(wanted).to(self._device),
+        )
         with attending(plan):
             logits = self._model(
                 input_ids=_row(step.tokens, self._device),
                 position_ids=_row(step.depths, self._device),
-                logits_to_keep=torch.from_numpy(
-                    places if len(places) else np.zeros(1, np.int64)
-                ).to(self._device),
+                logits_to_keep=plan.wanted,
                 use_cache=False,
             ).logits[0]
         if step.keep:
@@ -78,6 +84,7 @@ class ForestAttention:
     Attributes:
         step: The pass.
         prefix: Layer -> keys and values of all trunks below, each (1, heads, tokens, size).
+        wanted: Places whose predictions are asked.
         own: Layer -> keys and values of the pass itself, where they are remembered.
         windows: Layer that has attended -> its window.
     """
@@ -87,9 +94,15 @@ class ForestAttention:
     dtype: torch.dtype
     device: torch.device
     remember: bool
+    wanted: Tensor
     own: dict[int, KeyValues] = field(default_factory=dict)
     windows: dict[int, int | None] = field(default_factory=dict)
     _masks: dict[int | None, list[tuple["Group", Tensor | None]]] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        """Tokens of the pass."""
+        return len(self.step.tokens)
 
     def attend(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend group by group: subtrees do not see each other, but all see their ancestors."""

@@ -30,14 +30,15 @@ class Row:
 
     Attributes:
         stop_window: Newest tokens in which a stop string that has just ended must lie.
-        endless: Whether only the token limit ends it.
+        times: When each token was known, on the monotonic clock; None where nobody asks. A text
+            that is timed ends only at its token limit.
     """
 
     index: int
     prompt: list[int]
     decoding: Decoding
     stop_window: int
-    endless: bool = False
+    times: list[float] | None = None
     tokens: list[int] = field(default_factory=list)
     random: torch.Generator | None = None
     is_finite: bool = True
@@ -53,15 +54,15 @@ class Generator:
             pass; `budget` afterwards is what it was halved to.
 
     Attributes:
+        bytes_per_token: Of keys and values over all layers; None where attention goes by no plan.
         cut: Prompts whose beginnings did not fit beside their new tokens.
     """
 
     def __init__(self, loaded: LoadedModel, planned: bool, budget: Budget) -> None:
         self._loaded = loaded
-        self._planned = planned
         self.budget = budget
         self.cut = 0
-        self._bytes_per_token = _bytes_per_token(loaded) if planned else 0
+        self.bytes_per_token = _bytes_per_token(loaded) if planned else None
 
     def generate(
         self, prompts: Sequence[list[int]], decodings: Sequence[Decoding]
@@ -87,7 +88,7 @@ class Generator:
         waiting = {row.index: row for row in asking}
         while waiting:
             try:
-                for done in self._make(list(waiting.values()), None):
+                for done in self._make(list(waiting.values())):
                     for row in done:
                         del waiting[row.index]
                     yield [(row.index, self._response(row), row.is_finite) for row in done]
@@ -97,26 +98,37 @@ class Generator:
                 self.budget = self.budget.halved()
                 waiting = {i: self._row(i, prompts[i], row.decoding) for i, row in waiting.items()}
 
-    def time(self, prompt: list[int], decoding: Decoding) -> tuple[Response, bool]:
-        """Generate one text of exactly `max_new_tokens` alone and time it.
+    def time(
+        self, prompts: Sequence[list[int]], decodings: Sequence[Decoding]
+    ) -> Iterator[tuple[int, Response, bool]]:
+        """Generate texts of exactly `max_new_tokens` side by side and time them.
 
-        Stop tokens and strings do not end it, so that every request does the same work.
-        `first_token_s` runs from the request to the first token, `total_s` to the last, both on the
-        monotonic clock with the device synchronised.
+        Stop tokens and strings do not end them, so that every request does the same work. A token's
+        time runs from the call to when it was known here, on the monotonic clock.
+
+        Args:
+            prompts: Token ids of each prompt; as many as the budget has rows are begun at once.
+            decodings: How to continue each.
+
+        Yields:
+            Index, response and whether all logits were finite.
         """
-        row = self._row(0, prompt, decoding)
-        row.endless = True
-        clock = _Clock(self._loaded.device)
-        for _ in self._make([row], clock):
-            pass
-        response = Response(
-            text=self._text(row.tokens),
-            prompt_tokens=len(row.prompt),
-            output_tokens=len(row.tokens),
-            first_token_s=clock.first,
-            total_s=clock.last,
-        )
-        return response, row.is_finite
+        rows = [
+            self._row(i, prompt, decoding)
+            for i, (prompt, decoding) in enumerate(zip(prompts, decodings, strict=True))
+        ]
+        for row in rows:
+            row.times = []
+        start = time.perf_counter()
+        for done in self._make(rows):
+            for row in done:
+                response = Response(
+                    text=self._text(row.tokens),
+                    prompt_tokens=len(row.prompt),
+                    output_tokens=len(row.tokens),
+                    token_s=tuple(now - start for now in row.times or ()),
+                )
+                yield row.index, response, row.is_finite
 
     def _row(self, index: int, prompt: list[int], decoding: Decoding) -> Row:
         room = self._loaded.max_length - decoding.max_new_tokens
@@ -132,24 +144,23 @@ class Generator:
             row.random = torch.Generator().manual_seed(decoding.seed)
         return row
 
-    def _make(self, rows: list[Row], clock: "_Clock | None") -> Iterator[list[Row]]:
+    def _make(self, rows: list[Row]) -> Iterator[list[Row]]:
         if not rows:
             return
-        if self._planned:
-            per_token = self._bytes_per_token
+        if self.bytes_per_token is not None:
             capacity = max(len(row.prompt) + row.decoding.max_new_tokens for row in rows)
-            held = max(1, CACHE_BYTES // (capacity * per_token))
+            held = max(1, CACHE_BYTES // (capacity * self.bytes_per_token))
             slots = min(self.budget.rows, held, len(rows))
-            yield from _Decoder(self._loaded, self, rows, slots, capacity, clock).run()
+            yield from _Decoder(self._loaded, self, rows, slots, capacity).run()
             return
         for row in rows:
-            ends = partial(self._ends, row, clock)
+            ends = partial(self._ends, row)
             row.tokens = plain.generate(self._loaded, row.prompt, row.decoding, ends)
             yield [row]
 
-    def _ends(self, row: Row, clock: "_Clock | None", tokens: list[int]) -> bool:
-        if clock:
-            clock.tick()
+    def _ends(self, row: Row, tokens: list[int]) -> bool:
+        if row.times is not None:
+            row.times.append(time.perf_counter())
         row.tokens = tokens
         return self.is_finished(row)
 
@@ -159,18 +170,21 @@ class Generator:
         largest, places = logits.max(-1)
         broken = (~largest.isfinite()).tolist()
         chosen: list[int] = places.tolist()
+        now = time.perf_counter()  # the device has caught up, for the figures are here
         for i, row in enumerate(rows):
             row.is_finite = row.is_finite and not broken[i]
             if row.random is not None and not broken[i]:
                 chosen[i] = _sample(logits[i].float().cpu(), row.decoding, row.random)
             row.tokens.append(chosen[i])
+            if row.times is not None:
+                row.times.append(now)
         return chosen
 
     def is_finished(self, row: Row) -> bool:
         """Whether the newest token ends the text; only its tail is decoded to find stop strings."""
         if len(row.tokens) >= row.decoding.max_new_tokens or not row.is_finite:
             return True
-        if row.endless:
+        if row.times is not None:
             return False
         if row.tokens[-1] in self._loaded.stop_tokens:
             return True
@@ -202,14 +216,12 @@ class _Decoder:
         rows: list[Row],
         slots: int,
         capacity: int,
-        clock: "_Clock | None",
     ) -> None:
         self._model, self._device = loaded.model, loaded.device
         self._generator = generator
         self._runner = ForestRunner(loaded)
         self._waiting = deque(rows)
         self._active: list[Row] = []
-        self._clock = clock
         self._slots = slots
         self._prefill = generator.budget.tokens
         lengths = torch.zeros(self._slots, dtype=torch.long, device=self._device)
@@ -239,8 +251,6 @@ class _Decoder:
                 self._generator.choose(logits[line : line + 1], [rows[owner]])
                 self._cache.insert(len(self._active) + int(owner), _path(plan, int(place)))
         self._active += rows
-        if self._clock:
-            self._clock.tick()
         return self._leave()
 
     def _step(self) -> list[Row]:
@@ -255,8 +265,6 @@ class _Decoder:
             ).logits[:, -1]
         self._cache.advance(count)
         self._generator.choose(logits, self._active)
-        if self._clock:
-            self._clock.tick()
         return self._leave()
 
     def _leave(self) -> list[Row]:
@@ -291,22 +299,6 @@ def _path(plan: ForestAttention, place: int) -> dict[int, KeyValues]:
             parts = tuple(torch.cat([b[0], p], 1) for b, p in zip(before, parts, strict=True))
         pieces[layer] = (parts[0], parts[1])
     return pieces
-
-
-class _Clock:
-    """Notes when the first and the newest token were there, in seconds since its making."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self.first: float | None = None
-        self.last = 0.0
-        self._start = time.perf_counter()
-
-    def tick(self) -> None:
-        if self._device.type != "cpu":
-            torch.accelerator.synchronize(self._device)
-        self.last = time.perf_counter() - self._start
-        self.first = self.first if self.first is not None else self.last
 
 
 def _sample(logits: Tensor, decoding: Decoding, random: torch.Generator) -> int:

@@ -115,6 +115,15 @@ class LocalEngine:
             "rows": made.rows,
         }
 
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text as a prompt."""
+        return len(self._encoder.encode([text])[text])
+
+    @property
+    def cache_bytes_per_token(self) -> int | None:
+        """Bytes of keys and values that a token adds; None where the model keeps them itself."""
+        return self._generator.bytes_per_token
+
     @property
     def is_forest(self) -> bool:
         """Whether requests are laid into forests, or answered plainly."""
@@ -222,13 +231,19 @@ class LocalEngine:
         self, requests: Sequence[Request], indices: list[int]
     ) -> Iterator[list[tuple[int, Response]]]:
         ids = self._encoder.encode([requests[i].context for i in indices])
+        batches: dict[object, list[int]] = {}
         for i in indices:
-            response, is_finite = self._generator.time(
-                ids[requests[i].context], _decoding(requests[i])
-            )
-            if not is_finite:
-                raise NonFiniteError(i)
-            yield [(i, response)]
+            batches.setdefault(requests[i].batch or i, []).append(i)
+        for batch in batches.values():
+            prompts = [ids[requests[i].context] for i in batch]
+            found = []
+            for place, response, is_finite in self._generator.time(
+                prompts, [_decoding(requests[i]) for i in batch]
+            ):
+                if not is_finite:
+                    raise NonFiniteError(batch[place])
+                found.append((batch[place], response))
+            yield found
 
 
 def _ignored_settings(config: Any) -> list[str]:

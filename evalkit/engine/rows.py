@@ -26,11 +26,15 @@ class RowCache:
         rows: Most rows.
         capacity: Most tokens in a row.
         lengths: Tokens of each row, shape (rows,).
+        wanted: None, for every token's prediction is asked.
+        length: One token a row and pass.
     """
 
     rows: int
     capacity: int
     lengths: Tensor
+    wanted: Tensor | None = None
+    length: int = 1
     _layers: dict[int, KeyValues] = field(default_factory=dict)
     _masks: dict[int | None, Tensor] = field(default_factory=dict)
     _parts: list[tuple[int, int, int]] | None = None

@@ -10,6 +10,7 @@ from evalkit.engine.attention import use_plans
 from evalkit.engine.budget import TOKENS, is_out_of_memory
 from evalkit.engine.forest import Pass, plan_passes
 from evalkit.engine.forward import ForestRunner
+from evalkit.engine.last_block import trim_last_block
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.reading import read
 from evalkit.engine.tokenization import Span
@@ -44,6 +45,7 @@ def forest_is_right(
         expected = [alone(span) for span in spans]
         if not use_plans(model):
             return False
+        trim_last_block(model)
         asked: dict[int, int | None] = {}
         found = [_sums(runner, passes, len(spans), asked) for passes in check_plans(spans)]
         right = _layers_ask(loaded, asked) and all(

@@ -55,12 +55,13 @@ class Latency(Probe):
     ) -> list[Sample]:
         """Latencies of each request's own last response."""
         return [
-            Sample(document, answers[-1:], _latencies(answers[-1]), answer=answers[-1].text or "")
+            Sample(document, answers[-1:], latencies(answers[-1]), answer=answers[-1].text or "")
             for document, answers in zip(documents, responses, strict=True)
         ]
 
 
-def _latencies(response: Response) -> dict[str, tuple[float]]:
+def latencies(response: Response) -> dict[str, tuple[float]]:
+    """Statistics of one timed response, by the names of `Latency`'s metrics."""
     first, total = response.first_token_s or 0.0, response.total_s or 0.0
     after_first = response.output_tokens - 1
     figures = {"first_token_s": (first,), "end_to_end_s": (total,)}

@@ -55,7 +55,7 @@ from evalkit.results.samples import (
     search_samples,
     select_samples,
 )
-from evalkit.results.schema import SAMPLES, SCHEMA_VERSION, SCORES, TIMINGS
+from evalkit.results.schema import SAMPLES, SCHEMA_VERSION, SCORES, TIMINGS, table
 from evalkit.results.series import Curve, Series, compare_series
 from evalkit.results.speed import (
     PERCENTILES,
@@ -69,12 +69,7 @@ from evalkit.results.speed import (
     throughputs,
     timed_runs,
 )
-from evalkit.results.store import (
-    Listing,
-    RunFiles,
-    Store,
-    table,
-)
+from evalkit.results.store import Listing, RunFiles, Store
 from evalkit.results.ties import Standing, standings
 from evalkit.results.training_curves import (
     POSITIONS,

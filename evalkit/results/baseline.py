@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from evalkit.errors import DataError, UsageError
 from evalkit.results.manifest import Manifest
-from evalkit.results.schema import SAMPLES, SCORES, TIMINGS
-from evalkit.results.store import RunFiles, Store, table
+from evalkit.results.schema import SAMPLES, SCORES, TIMINGS, table
+from evalkit.results.store import RunFiles, Store
 from evalkit.types import digest
 
 FOLDER = "baselines"

@@ -4,6 +4,9 @@ Version 2 added `prompt_tokens` and `output_tokens` to the samples. A column tha
 lacks is read as null.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pyarrow as pa
 
 SCHEMA_VERSION = 2
@@ -95,3 +98,8 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
     return table.select(schema.names).cast(schema)
+
+
+def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Arrow table in the schema from plain rows; absent columns become null."""
+    return pa.Table.from_pylist(list(rows), schema=schema)

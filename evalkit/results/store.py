@@ -1,26 +1,23 @@
 """The store: a folder or object-store prefix that holds runs, one folder each."""
 
 import json
-import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
-from evalkit.errors import DataError, EvalkitError, EvaluationError, UsageError
-from evalkit.redact import redacted, without_secrets
+from evalkit.errors import DataError, UsageError
+from evalkit.redact import redacted
 from evalkit.results.index import (
     MANIFEST_NAME,
     SCORES_NAME,
@@ -30,13 +27,13 @@ from evalkit.results.index import (
     narrowed,
     uncollected,
 )
+from evalkit.results.location import Location
 from evalkit.results.manifest import Manifest
+from evalkit.results.parquet import first_line, read_table, write_table
 from evalkit.results.schema import SAMPLES, SCORES, TIMINGS, conform
 from evalkit.types import digest
 
 _LONGEST_NAME = 200
-_BUCKETS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "hf"}
-_WITH_PASSWORD = re.compile(rf"(?:{'|'.join(sorted(_BUCKETS))})://[^/@]*:[^/]*@", re.IGNORECASE)
 # A page of samples is read by itself where the rows between it and its neighbours are few.
 SAMPLE_ROWS = 8192
 
@@ -59,62 +56,8 @@ class Listing:
     problems: list[str] = field(default_factory=list)
 
 
-class Store:
-    """Reads and writes runs under one fsspec URL or local path.
-
-    Args:
-        url: A path or any fsspec URL (`s3://bucket/prefix`, `memory://store`).
-    """
-
-    def __init__(self, url: str | Path) -> None:
-        self.url = str(url)
-        if _WITH_PASSWORD.match(self.url):
-            raise UsageError(
-                f"The store {self.shown_url} has credentials in its URL, where a bucket's name "
-                "belongs; give them as its environment variables do."
-            )
-        try:
-            self._fs, self._root = fsspec.core.url_to_fs(self.url)
-        except (ImportError, ValueError) as error:
-            raise UsageError(f"Cannot open the store {self.shown_url}: {error}.") from error
-
-    @property
-    def shown_url(self) -> str:
-        """The URL without credentials, for people."""
-        return without_secrets(self.url)
-
-    def check_writable(self) -> None:
-        """Raise `UsageError` unless a file can be written here; leaves nothing behind."""
-        missing = [] if self._fs.exists(self._root) else self._missing_folders()
-        probe = f"{self._root}/.evalkit-write-test"
-        try:
-            self._make_folder(self._root)
-            self._fs.pipe_file(probe, b"")
-            self._fs.rm_file(probe)
-            if isinstance(self._fs, LocalFileSystem):  # an object store has no folders to remove
-                for folder in missing:
-                    self._fs.rmdir(folder)
-        except Exception as error:  # each file system has errors of its own
-            reason = without_secrets(str(error))
-            raise UsageError(
-                f"The store {self.shown_url} cannot be written ({reason}); name another with "
-                "--store."
-            ) from error
-
-    def _make_folder(self, path: str) -> None:
-        """Object stores have no folders; asked for one, some would make a bucket."""
-        protocols = self._fs.protocol
-        if not _BUCKETS & set([protocols] if isinstance(protocols, str) else protocols):
-            self._fs.makedirs(path, exist_ok=True)
-
-    def _missing_folders(self) -> list[str]:
-        """Folders that creating the store's root would create, deepest first."""
-        folders = []
-        folder = self._root.rstrip("/")
-        while folder and not self._fs.exists(folder):
-            folders.append(folder)
-            folder = self._fs._parent(folder)
-        return folders
+class Store(Location):
+    """Reads and writes the runs of one location."""
 
     def write(self, run: RunFiles) -> str:
         """Write a run, its manifest last, and return the run's path.
@@ -134,12 +77,12 @@ class Store:
         return folder
 
     def _write_files(self, folder: str, run: RunFiles) -> None:
-        self._make_folder(f"{folder}/samples")
-        self._write_table(f"{folder}/scores.parquet", conform(run.scores, SCORES))
+        self.make_folder(f"{folder}/samples")
+        write_table(self._fs, f"{folder}/scores.parquet", conform(run.scores, SCORES))
         for task, table in run.samples.items():
             path = f"{folder}/{_samples_name(task)}"
-            self._write_table(path, conform(table, SAMPLES), SAMPLE_ROWS)
-        self._write_table(f"{folder}/timings.parquet", conform(run.timings, TIMINGS))
+            write_table(self._fs, path, conform(table, SAMPLES), SAMPLE_ROWS)
+        write_table(self._fs, f"{folder}/timings.parquet", conform(run.timings, TIMINGS))
         self.write_manifest(run.manifest)
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -158,37 +101,9 @@ class Store:
         temporary.replace(path)
 
     @property
-    def filesystem(self) -> fsspec.AbstractFileSystem:
-        """The file system the store lies on, for queries that read parts of a file."""
-        return self._fs
-
-    @property
-    def root(self) -> str:
-        """Path of the store inside its file system."""
-        return str(self._root).rstrip("/")
-
-    @property
     def place(self) -> Place:
         """File system and root, for the index."""
         return Place(self._fs, self.root)
-
-    @property
-    def local_root(self) -> Path | None:
-        """The store's folder, where it is one of this machine."""
-        return Path(self.root) if isinstance(self._fs, LocalFileSystem) else None
-
-    @property
-    def exists(self) -> bool:
-        """Whether there is anything where the store would be.
-
-        Raises:
-            UsageError: It is a file.
-        """
-        root = self.local_root
-        if root is not None and root.exists() and not root.is_dir():
-            raise UsageError(f"The store {self.shown_url} is a file; name a folder with --store.")
-        with self.reading():
-            return bool(self._fs.exists(self._root))
 
     def holds(self, run_id: str) -> bool:
         """Whether the run is complete in the store."""
@@ -216,12 +131,12 @@ class Store:
         try:
             manifest = Manifest.model_validate_json(self._fs.cat_file(path))
         except (ValidationError, OSError) as error:
-            raise DataError(f"{path} is not a readable manifest: {_first_line(error)}") from error
+            raise DataError(f"{path} is not a readable manifest: {first_line(error)}") from error
         return RunFiles(
             manifest,
-            self._read(f"{self.path_of(run_id)}/scores.parquet", SCORES),
+            read_table(self._fs, f"{self.path_of(run_id)}/scores.parquet", SCORES),
             {task: self.samples_table(run_id, task) for task in manifest.tasks},
-            self._read(f"{self.path_of(run_id)}/timings.parquet", TIMINGS),
+            read_table(self._fs, f"{self.path_of(run_id)}/timings.parquet", TIMINGS),
         )
 
     def path_of(self, run_id: str) -> str:
@@ -240,20 +155,6 @@ class Store:
             runs = [Manifest.model_validate_json(text) for text in texts]
         return Listing(sorted(runs, key=lambda run: (run.created, run.run_id)), problems)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Say in one sentence that an object store cannot be reached."""
-        try:
-            yield
-        except EvalkitError:
-            raise
-        except Exception as error:  # each file system has errors of its own
-            if self.local_root is not None:
-                raise
-            raise EvaluationError(
-                f"The store {self.shown_url} cannot be read ({_first_line(error)})."
-            ) from error
-
     def _manifests(self, column: str, problems: list[str]) -> list[str]:
         """`run_id` or `manifest` (its text) of each complete run."""
         read = partial(self._manifest_row, problems)
@@ -267,7 +168,7 @@ class Store:
             text = self._fs.cat_file(path).decode()
             Manifest.model_validate_json(text)
         except (ValueError, OSError) as error:
-            problems.append(f"{path} is not a readable manifest: {_first_line(error)}")
+            problems.append(f"{path} is not a readable manifest: {first_line(error)}")
             return None
         return pa.table({"run_id": [run_id], "manifest": [text]})
 
@@ -353,7 +254,7 @@ class Store:
 
     def _score_rows(self, problems: dict[str, str] | None, run_id: str) -> pa.Table | None:
         try:
-            table = self._read(f"{self.path_of(run_id)}/{SCORES_NAME}", SCORES)
+            table = read_table(self._fs, f"{self.path_of(run_id)}/{SCORES_NAME}", SCORES)
         except DataError as error:
             if problems is None:
                 raise
@@ -383,81 +284,24 @@ class Store:
         path = self.samples_path(run_id, task)
         low = -(2**63) if first is None else first
         high = 2**63 - 1 if last is None else last
-        table = self._read(path, SAMPLES, columns, (low, high))
+        table = read_table(self._fs, path, SAMPLES, columns, (low, high))
         return table.to_pandas(maps_as_pydicts="strict")
 
     def score_rows(self, run_id: str) -> list[dict[str, Any]]:
         """Scores of a run as plain values, None where undefined."""
         path = f"{self.path_of(run_id)}/scores.parquet"
-        rows: list[dict[str, Any]] = self._read(path, SCORES).to_pylist()
+        rows: list[dict[str, Any]] = read_table(self._fs, path, SCORES).to_pylist()
         return rows
 
     def samples_table(
         self, run_id: str, task: str, columns: Sequence[str] | None = None
     ) -> pa.Table:
         """Samples of one task of a run, as they are stored; only the named columns are read."""
-        return self._read(self.samples_path(run_id, task), SAMPLES, columns)
+        return read_table(self._fs, self.samples_path(run_id, task), SAMPLES, columns)
 
     def timings(self, run_id: str) -> pd.DataFrame:
         """Timings of a run, one row a phase or timed request."""
-        return self._read(f"{self.path_of(run_id)}/timings.parquet", TIMINGS).to_pandas()
-
-    def _write_table(self, path: str, table: pa.Table, group: int | None = None) -> None:
-        with self._fs.open(path, "wb") as file:
-            pq.write_table(
-                table, file, compression="zstd", row_group_size=group, write_page_checksum=True
-            )
-
-    def _read(
-        self,
-        path: str,
-        schema: pa.Schema,
-        columns: Sequence[str] | None = None,
-        documents: tuple[int, int] | None = None,
-    ) -> pa.Table:
-        wanted = [name for name in schema.names if columns is None or name in columns]
-        try:
-            with self._fs.open(path, "rb") as file:
-                present = pq.ParquetFile(file, page_checksum_verification=True)
-                table = _read_columns(present, wanted, documents)
-            return conform(table, pa.schema([schema.field(name) for name in wanted]))
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise DataError(f"{path} cannot be read as Parquet: {_first_line(error)}") from error
-
-
-def _read_columns(
-    file: pq.ParquetFile, wanted: Sequence[str], documents: tuple[int, int] | None
-) -> pa.Table:
-    """The columns that are there; of the documents in the range, both ends included."""
-    known = [name for name in wanted if name in file.schema_arrow.names]
-    if documents is None or "doc_id" not in file.schema_arrow.names:
-        return file.read(columns=known)
-    low, high = documents
-    place = file.schema_arrow.names.index("doc_id")
-    groups = []
-    for number in range(file.num_row_groups):
-        found = file.metadata.row_group(number).column(place).statistics
-        ends: tuple[Any, Any] = (low, high)
-        if found is not None and found.has_min_max:
-            ends = found.min, found.max
-        if ends[0] <= high and ends[1] >= low:
-            groups.append(number)
-    table = file.read_row_groups(groups, columns=[*known, *({"doc_id"} - set(known))])
-    inside = (pc.field("doc_id") >= low) & (pc.field("doc_id") <= high)
-    return table.filter(inside).select(known)
-
-
-def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Arrow table in the schema from plain rows; absent columns become null."""
-    return pa.Table.from_pylist(list(rows), schema=schema)
-
-
-def _first_line(error: Exception) -> str:
-    """What is wrong, on one line; of a manifest, the first field that is."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_input=False, include_url=False)[0]
-        return ".".join(map(str, first["loc"])) + (": " if first["loc"] else "") + first["msg"]
-    return next(iter(without_secrets(str(error)).splitlines()), type(error).__name__)
+        return read_table(self._fs, f"{self.path_of(run_id)}/timings.parquet", TIMINGS).to_pandas()
 
 
 def _samples_name(task: str) -> str:

@@ -1,8 +1,12 @@
 """Quantiles with intervals that assume nothing of the distribution."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+
+from evalkit.stats.bootstrap import effective_units, percentile_interval
 
 
 def quantile_interval(
@@ -30,3 +34,31 @@ def quantile_interval(
     if lower < 1 or upper > n:
         return None
     return float(ordered[lower - 1]), float(ordered[upper - 1])
+
+
+def batch_quantile_intervals(
+    batches: Sequence[ArrayLike], qs: Sequence[float], seed: int, draws: int = 1000
+) -> list[tuple[float, float] | None]:
+    """Interval of each quantile of all values, whole batches being drawn again.
+
+    Values of one batch share its disturbances, so the batch is the unit. None where there are fewer
+    than two batches.
+
+    Args:
+        batches: Values of each batch; at least one each.
+        qs: Between 0 and 1.
+        seed: Seed of the random stream.
+        draws: Number of resamples.
+
+    Source: Efron and Tibshirani 1993, "An introduction to the bootstrap", section 8.3.
+    """
+    if len(batches) < 2:
+        return [None] * len(qs)
+    values = [np.asarray(batch, dtype=np.float64) for batch in batches]
+    random = np.random.default_rng(seed)
+    chosen = random.integers(0, len(values), (draws, len(values)))
+    found = np.array(
+        [np.quantile(np.concatenate([values[i] for i in row]), list(qs)) for row in chosen]
+    )
+    units = effective_units(np.array([len(batch) for batch in values], dtype=np.float64))
+    return [percentile_interval(column, units) for column in found.T]

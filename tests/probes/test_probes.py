@@ -40,8 +40,8 @@ def test_latency_tells_first_token_from_the_rest_and_drops_its_warm_up():
     documents = probe.documents(2, seed=0)
     assert [len(d.requests) for d in documents] == [2, 1]
     assert all(r.kind is RequestKind.TIMED for d in documents for r in d.requests)
-    slow = Response(text="warm-up", output_tokens=5, first_token_s=9.0, total_s=99.0)
-    quick = Response(text="ab", output_tokens=5, first_token_s=0.25, total_s=1.25)
+    slow = Response(text="warm-up", output_tokens=5, token_s=(9.0, 20.0, 40.0, 60.0, 99.0))
+    quick = Response(text="ab", output_tokens=5, token_s=(0.25, 0.5, 0.75, 1.0, 1.25))
     warm, cold = probe.score(documents, [(slow, quick), (quick,)])
     for sample in (warm, cold):
         assert sample.responses == (quick,)
@@ -56,6 +56,6 @@ def test_latency_tells_first_token_from_the_rest_and_drops_its_warm_up():
 def test_latency_of_a_single_token_has_no_time_per_further_token():
     probe = Latency()
     (document,) = probe.documents(1, seed=0)
-    one = Response(text="a", output_tokens=1, first_token_s=0.5, total_s=0.5)
+    one = Response(text="a", output_tokens=1, token_s=(0.5,))
     (sample,) = probe.score([document], [(one, one)])
     assert "time_per_output_token_s" not in sample.statistics

@@ -49,7 +49,9 @@ def test_a_reader_of_many_runs_writes_it_and_the_next_one_reads_no_run(store, mo
     expect(store, names())
     assert len(index_files(store)) == 2
     read = []
-    monkeypatch.setattr(Store, "_read", lambda self, path, *rest: read.append(path))
+    monkeypatch.setattr(
+        "evalkit.results.store.read_table", lambda fs, path, *rest: read.append(path)
+    )
     assert sorted(store.scores().run_id) == names()
     assert read == []
 

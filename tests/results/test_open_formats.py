@@ -105,12 +105,13 @@ def test_files_are_compressed_and_name_their_version():
 
 def test_a_page_of_samples_leaves_most_of_the_file_unread(tmp_path, monkeypatch):
     from evalkit.results import store as module
+    from evalkit.results import table
     from tests.results.test_store import make_run
 
     monkeypatch.setattr(module, "SAMPLE_ROWS", 10)
     run = make_run("r1")
     rows = [{"task": "t/1", "doc_id": i, "filter": "none", "prompt": f"p{i}"} for i in range(1000)]
-    run.samples["t/1"] = module.table(rows, SAMPLES)
+    run.samples["t/1"] = table(rows, SAMPLES)
     Store(tmp_path).write(run)
     read = []
     plain = pq.ParquetFile.read_row_groups

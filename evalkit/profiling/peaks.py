@@ -1,17 +1,19 @@
-"""The machine's own matrix-product peak: the best of the libraries at hand over a few shapes."""
+"""The machine's own peaks, measured: matrix products, and copies in memory."""
 
 import statistics
 import time
+from collections.abc import Callable
+
+import torch
 
 # Rows, inputs, outputs: a square, and the widest layers of a GPT-2-small.
 SHAPES = [(2048, 2048, 2048), (1024, 768, 3072), (1024, 3072, 768), (1024, 768, 2304)]
 REPEATS = 15
+COPIED_BYTES = 2**28
 
 
 def matmul_peak(threads: int, device: str, dtype: str) -> tuple[float, float]:
     """GFLOP per CPU second and per wall second of the best library and shape."""
-    import torch
-
     torch.set_num_threads(threads)
     kind = getattr(torch, dtype)
     per_cpu, per_wall = [], []
@@ -19,7 +21,7 @@ def matmul_peak(threads: int, device: str, dtype: str) -> tuple[float, float]:
         data = torch.randn(rows, inputs, device=device, dtype=kind)
         weight = torch.randn(outputs, inputs, device=device, dtype=kind)
         products = [lambda data=data, weight=weight: data @ weight.T]
-        if device == "cpu" and dtype == "float32" and torch.backends.mkldnn.is_available():
+        if device == "cpu" and dtype == "float32" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             packed = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
             products.append(
                 lambda data=data, packed=packed: torch.ops.mkldnn._linear_pointwise(
@@ -34,14 +36,20 @@ def matmul_peak(threads: int, device: str, dtype: str) -> tuple[float, float]:
     return max(per_cpu), max(per_wall)
 
 
-def _seconds(product, device: str) -> tuple[float, float]:  # type: ignore[no-untyped-def]
-    """Median CPU and wall seconds of a call."""
-    import torch
+def copy_peak(device: str) -> float:
+    """GB per second of wall time, read and written, of a copy larger than any cache."""
+    source = torch.ones(COPIED_BYTES // 4, device=device)
+    target = torch.empty_like(source)
+    _, wall = _seconds(lambda: target.copy_(source), device)
+    return 2e-9 * COPIED_BYTES / wall
 
+
+def _seconds(work: Callable[[], object], device: str) -> tuple[float, float]:
+    """Median CPU and wall seconds of a call."""
     cpu, wall = [], []
     for _ in range(REPEATS):
         start = time.process_time(), time.perf_counter()
-        product()
+        work()
         if device != "cpu":
             torch.accelerator.synchronize()
         cpu.append(time.process_time() - start[0])

@@ -1,0 +1,133 @@
+"""`evalkit profile`: how fast a checkpoint is on this machine, and what it needs."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evalkit.cli.output import DEFAULT_STORE, StoreOption, figure, interval, note, print_table
+from evalkit.errors import UsageError
+from evalkit.profiling.settings import ProfileSettings
+from evalkit.settings import describe as describe_setting
+
+if TYPE_CHECKING:
+    from evalkit.runner import RunResult
+    from evalkit.types import Score
+
+describe = partial(describe_setting, settings=ProfileSettings)
+_PERCENTILES = (50, 90, 95, 99)
+_LATENCIES = {
+    "first_token_s": "Time to first token",
+    "time_per_output_token_s": "Time per output token",
+    "inter_token_s": "Inter-token latency",
+    "end_to_end_s": "End-to-end latency",
+}
+_RATES = {
+    "input_tokens_per_s": "Input tokens/s",
+    "output_tokens_per_s": "Output tokens/s",
+    "requests_per_s": "Requests/s",
+    "goodput_requests_per_s": "Goodput, requests/s",
+    "model_flop_utilisation": "FLOP utilisation",
+    "bandwidth_utilisation": "Bandwidth utilisation",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("profile")(profile)
+
+
+def profile(
+    model: Annotated[str, typer.Option("--model", help=describe("model"))],
+    batch_sizes: Annotated[str, typer.Option(help=describe("batch_sizes"))] = "1,4,16",
+    prompt_tokens: Annotated[str, typer.Option(help=describe("prompt_tokens"))] = "32,256,1024",
+    new_tokens: Annotated[int, typer.Option(help=describe("new_tokens"))] = 64,
+    repeats: Annotated[int, typer.Option(help=describe("repeats"))] = 5,
+    goodput: Annotated[
+        list[str] | None, typer.Option(metavar="QUANTITY=SECONDS", help=describe("goodput"))
+    ] = None,
+    device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
+    dtype: Annotated[str, typer.Option(help=describe("dtype"))] = "float32",
+    mirror: Annotated[
+        str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    name: Annotated[str | None, typer.Option(help=describe("name"))] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+) -> None:
+    """Time a checkpoint under several settings, and keep every request in the store."""
+    from evalkit.cli.quiet import quick_imports, quiet_libraries
+
+    quiet_libraries()
+    with quick_imports():
+        from evalkit.profiling.profile import profile as measure
+    result = measure(
+        model,
+        batch_sizes=batch_sizes,
+        prompt_tokens=prompt_tokens,
+        new_tokens=new_tokens,
+        repeats=repeats,
+        goodput=_limits(goodput or []),
+        device=device,
+        dtype=dtype,
+        mirror=mirror,
+        store=store,
+        name=name,
+    )
+    if as_json:
+        print(json.dumps(result.summary(), allow_nan=False))
+    else:
+        _print(result, ProfileSettings.checked(**result.manifest.settings))
+
+
+def _limits(pairs: Sequence[str]) -> dict[str, Any]:
+    limits = {}
+    for pair in pairs:
+        quantity, separator, seconds = pair.partition("=")
+        if not separator:
+            raise UsageError(f"--goodput {pair!r} is not of the form QUANTITY=SECONDS.")
+        limits[quantity] = seconds
+    return limits
+
+
+def _print(result: "RunResult", settings: ProfileSettings) -> None:
+    scores = {(score.metric, score.filter): score for score in result.scores}
+    names = list(dict.fromkeys(s.filter for s in result.scores if s.filter != "none"))
+    rows = [
+        (name, title, *(_milliseconds(scores.get((f"{key}_p{p}", name))) for p in _PERCENTILES))
+        for name in names
+        for key, title in _LATENCIES.items()
+    ]
+    print_table(("Setting", "Milliseconds", *(f"p{p}" for p in _PERCENTILES)), rows)
+    print()
+    known = [key for key in _RATES if any((key, name) in scores for name in names)]
+    rates = [(name, *(_value(scores.get((key, name))) for key in known)) for name in names]
+    print_table(("Setting", *(_RATES[key] for key in known)), rates)
+    print()
+    whole = [score for score in result.scores if score.filter == "none"]
+    print_table(
+        ("Model and machine", "Value", "Unit"),
+        [(score.metric, figure(score.value) or "undefined", score.unit) for score in whole],
+    )
+    print(
+        f"\nMedian and tail of {settings.repeats} batches of each setting, taken in turn after one "
+        f"warm-up each, {settings.new_tokens} new tokens a request; 95 % intervals over batches."
+    )
+    for remark in [*result.manifest.warnings, *(s.note for s in whole if s.note)]:
+        note(f"note: {remark}")
+    print(f"Run {result.manifest.run_id} is in {result.path}; next: evalkit dashboard")
+
+
+def _milliseconds(score: "Score | None") -> str:
+    if score is None or score.value is None:
+        return ""
+    ends = [None if end is None else 1000 * end for end in (score.ci_low, score.ci_high)]
+    return f"{1000 * score.value:.4g} {interval(*ends) or ''}".strip()
+
+
+def _value(score: "Score | None") -> str:
+    if score is None or score.value is None:
+        return ""
+    return f"{figure(score.value)} {interval(score.ci_low, score.ci_high) or ''}".strip()

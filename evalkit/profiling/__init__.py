@@ -1,0 +1,21 @@
+"""Latency, throughput, memory and energy of a checkpoint on this machine.
+
+`profile("checkpoints/micro/step-001500", batch_sizes=[1, 4])` times it and keeps a run in the store.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from evalkit.profiling.settings import ProfileSettings
+
+if TYPE_CHECKING:
+    from evalkit.profiling.profile import profile
+
+__all__ = ["ProfileSettings", "profile"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs torch on first use, so that reading the settings does not."""
+    if name == "profile":
+        return import_module("evalkit.profiling.profile").profile
+    raise AttributeError(f"module 'evalkit.profiling' has no attribute {name!r}")

@@ -1,0 +1,232 @@
+"""The figures of a profile, from its samples and from what was measured beside them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.profiling.probe import Setting
+from evalkit.profiling.work import Work
+from evalkit.stats import estimate
+from evalkit.stats.quantiles import batch_quantile_intervals
+from evalkit.types import Response, Sample, Score
+
+PERCENTILES = (50, 90, 95, 99)
+_TASK = "profile"
+_FAMILY = "latency"
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What was measured beside the requests.
+
+    Attributes:
+        matmul_gflops: Best matrix product, per second.
+        copy_gb_s: Copy in memory, read and written, per second.
+        load_s: From the checkpoint's files to a model that can answer.
+        memory: Name -> peak bytes of the process, and of the device where there is one.
+        energy_j: Over all rounds, the warm-up too; None with the reason in `why_no_energy`.
+    """
+
+    matmul_gflops: float
+    copy_gb_s: float
+    load_s: float
+    memory: Mapping[str, int]
+    energy_j: float | None
+    why_no_energy: str
+    work: Work
+
+
+@dataclass(slots=True)
+class Batches:
+    """The timed requests of one setting, batch by batch.
+
+    Attributes:
+        setting: What was asked.
+        responses: Of each batch; all its requests were begun at once.
+    """
+
+    setting: Setting
+    responses: list[list[Response]] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> Array:
+        """From the start of each batch to its last token, shape (batches,)."""
+        return np.array([max(r.total_s or 0.0 for r in batch) for batch in self.responses])
+
+    @property
+    def noise(self) -> float:
+        """Median distance of a batch's seconds from their median, as a share of it."""
+        seconds = self.seconds
+        middle = float(np.median(seconds))
+        return float(np.median(np.abs(seconds - middle))) / middle
+
+    def quantities(self) -> dict[str, list[Array]]:
+        """Name -> values of each batch, in seconds.
+
+        Defined as by MLPerf Inference and vLLM's serving benchmark.
+        `first_token_s`: from the request to its first token. `inter_token_s`: between two tokens of
+        a request, one value each. `time_per_output_token_s`: their mean in a request, that is (end
+        - first token) over the tokens after the first. `end_to_end_s`: from the request to its last
+        token.
+        """
+        times = [[np.array(r.token_s) for r in batch] for batch in self.responses]
+        return {
+            "first_token_s": [np.array([t[0] for t in batch]) for batch in times],
+            "inter_token_s": [np.concatenate([np.diff(t) for t in batch]) for batch in times],
+            "time_per_output_token_s": [
+                np.array([(t[-1] - t[0]) / (len(t) - 1) for t in batch]) for batch in times
+            ],
+            "end_to_end_s": [np.array([t[-1] for t in batch]) for batch in times],
+        }
+
+
+def by_setting(settings: Sequence[Setting], samples: Sequence[Sample]) -> list[Batches]:
+    """Samples of a profile, put together again as they were asked."""
+    found = {setting.name: Batches(setting) for setting in settings}
+    known: dict[str | None, list[Response]] = {}
+    for sample in samples:
+        batch = sample.document.cluster
+        if batch not in known:
+            known[batch] = []
+            found[sample.filter].responses.append(known[batch])
+        known[batch].append(sample.responses[-1])
+    return list(found.values())
+
+
+def scores_of(
+    batches: Sequence[Batches], machine: Machine, limits: Mapping[str, float], seed: int
+) -> list[Score]:
+    """Every figure of a profile but the means.
+
+    Args:
+        batches: Of each setting.
+        machine: What was measured beside them.
+        limits: Quantity -> seconds that a good request may take, for the goodput.
+        seed: Of resampled intervals.
+    """
+    scores = [score for one in batches for score in _percentiles(one, seed)]
+    scores += [score for one in batches for score in _rates(one, machine, limits, seed)]
+    return scores + list(_whole(batches, machine))
+
+
+def _percentiles(batches: Batches, seed: int) -> Iterator[Score]:
+    shares = [p / 100 for p in PERCENTILES]
+    for quantity, values in batches.quantities().items():
+        all_values = np.concatenate(values)
+        found = np.quantile(all_values, shares)
+        intervals = batch_quantile_intervals(values, shares, seed)
+        for percentile, value, ends in zip(PERCENTILES, found, intervals, strict=True):
+            yield Score(
+                task=_TASK,
+                metric=f"{quantity}_p{percentile}",
+                filter=batches.setting.name,
+                value=float(value),
+                stderr=None,
+                ci_low=ends[0] if ends else None,
+                ci_high=ends[1] if ends else None,
+                n=len(all_values),
+                n_clusters=len(values),
+                higher_is_better=False,
+                interval="bootstrap over batches" if ends else None,
+                aggregation=f"p{percentile}",
+                family=_FAMILY,
+                unit="seconds",
+            )
+
+
+def _rates(
+    batches: Batches, machine: Machine, limits: Mapping[str, float], seed: int
+) -> Iterator[Score]:
+    size, prompt = batches.setting.batch_size, batches.setting.prompt_tokens
+    seconds, work = batches.seconds, machine.work
+    new = np.array([sum(r.output_tokens for r in batch) for batch in batches.responses])
+    first = np.array([max(r.first_token_s or 0.0 for r in b) for b in batches.responses])
+    steps = new / size - 1
+    rates = {
+        ("input_tokens_per_s", "tokens/s"): size * prompt / first,
+        ("output_tokens_per_s", "tokens/s"): new / seconds,
+        ("requests_per_s", "requests/s"): size / seconds,
+        ("model_flop_utilisation", ""): work.linear_flop
+        * (size * prompt + new - size)
+        / seconds
+        / (1e9 * machine.matmul_gflops),
+        ("bandwidth_utilisation", ""): (work.weight_bytes + _cache_read(batches, work))
+        * steps
+        / (seconds - first)
+        / (1e9 * machine.copy_gb_s),
+    }
+    if limits:
+        good = np.array([_good(batch, limits) for batch in batches.responses])
+        rates["goodput_requests_per_s", "requests/s"] = good / seconds
+    for (name, unit), values in rates.items():
+        found = estimate([(float(v),) for v in values], "mean", seed=seed)
+        yield Score(
+            task=_TASK,
+            metric=name,
+            filter=batches.setting.name,
+            value=found.value,
+            stderr=found.stderr,
+            ci_low=found.ci_low,
+            ci_high=found.ci_high,
+            n=found.n,
+            higher_is_better=True,
+            interval=found.method,
+            family=_FAMILY,
+            unit=unit,
+        )
+
+
+def _cache_read(batches: Batches, work: Work) -> float:
+    """Bytes of keys and values that a step reads, at the middle of the text."""
+    new = batches.responses[0][0].output_tokens
+    tokens = batches.setting.prompt_tokens + new / 2
+    return batches.setting.batch_size * tokens * (work.cache_bytes or 0)
+
+
+def _good(batch: Sequence[Response], limits: Mapping[str, float]) -> int:
+    """Requests that keep every limit."""
+    return sum(all(_quantity(r, name) <= most for name, most in limits.items()) for r in batch)
+
+
+def _quantity(response: Response, name: str) -> float:
+    first, total = response.first_token_s or 0.0, response.total_s or 0.0
+    after_first = max(response.output_tokens - 1, 1)
+    return {
+        "first_token_s": first,
+        "time_per_output_token_s": (total - first) / after_first,
+        "end_to_end_s": total,
+    }[name]
+
+
+def _whole(batches: Sequence[Batches], machine: Machine) -> Iterator[Score]:
+    """Figures of the model and the machine, that belong to no setting."""
+    new = sum(r.output_tokens for one in batches for batch in one.responses for r in batch)
+    energy = machine.energy_j
+    plain: list[tuple[str, float | None, str, bool | None, str | None]] = [
+        ("load_s", machine.load_s, "seconds", False, None),
+        *((name, float(size), "bytes", False, None) for name, size in machine.memory.items()),
+        ("cache_bytes_per_token", machine.work.cache_bytes, "bytes", False, None),
+        ("matmul_gflop_per_s", machine.matmul_gflops, "GFLOP/s", None, None),
+        ("copy_gb_per_s", machine.copy_gb_s, "GB/s", None, None),
+        ("energy_j", energy, "joules", False, machine.why_no_energy or None),
+        ("noise", max(one.noise for one in batches), "", None, None),
+    ]
+    for name, value, unit, better, remark in plain:
+        yield Score(
+            task=_TASK,
+            metric=name,
+            filter="none",
+            value=value,
+            stderr=None,
+            ci_low=None,
+            ci_high=None,
+            n=new if name == "energy_j" else 1,
+            higher_is_better=better,
+            family=_FAMILY,
+            unit=unit,
+            note=f"energy_j is undefined: {remark}." if remark else None,
+        )

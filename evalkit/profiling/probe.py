@@ -1,0 +1,124 @@
+"""The requests of a profile: every setting in every round, so that drift falls on all alike."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from evalkit.probes import Probe
+from evalkit.probes.latency import latencies
+from evalkit.profiling.settings import ProfileSettings
+from evalkit.types import (
+    Decoding,
+    Document,
+    Metric,
+    Request,
+    RequestKind,
+    Response,
+    Sample,
+    Score,
+    digest,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One combination of what is varied."""
+
+    prompt_tokens: int
+    batch_size: int
+
+    @property
+    def name(self) -> str:
+        """As it stands in the store's `filter` column."""
+        return f"prompt{self.prompt_tokens}-batch{self.batch_size}"
+
+
+class Profile(Probe):
+    """Times greedy generation under several settings.
+
+    A round asks one batch of each setting, in turn; round 0 is the warm-up and never scored.
+
+    Args:
+        settings: What to vary.
+        prompts: Gives so many different texts of so many tokens.
+        finish: Makes all scores from the samples' own.
+    """
+
+    name = "profile"
+    family = "latency"
+    source = __name__
+    metrics: ClassVar = {
+        "first_token_s": Metric(higher_is_better=False, unit="seconds"),
+        "time_per_output_token_s": Metric(higher_is_better=False, unit="seconds"),
+        "end_to_end_s": Metric(higher_is_better=False, unit="seconds"),
+        "tokens_per_s": Metric(unit="tokens/s"),
+    }
+
+    def __init__(
+        self,
+        settings: ProfileSettings,
+        prompts: Callable[[int, int], list[str]],
+        finish: Callable[[list[Score]], list[Score]],
+    ) -> None:
+        self.settings = [
+            Setting(tokens, size)
+            for tokens in settings.prompt_tokens
+            for size in settings.batch_sizes
+        ]
+        self._rounds = settings.repeats + 1
+        self._new_tokens = settings.new_tokens
+        self._finish = finish
+        most = max(settings.batch_sizes)
+        self._prompts: Mapping[int, list[str]] = {
+            tokens: prompts(most, tokens) for tokens in settings.prompt_tokens
+        }
+        self.config_hash = digest(
+            [settings.batch_sizes, settings.prompt_tokens, settings.new_tokens, settings.repeats]
+        )
+
+    def documents(self, limit: int | None, seed: int) -> list[Document]:
+        """One document a request that counts; those of the warm-up go before the first."""
+        warm_up = [r for setting in self.settings for r in self._batch(setting, 0)]
+        documents: list[Document] = []
+        for number in range(1, self._rounds):
+            for setting in self.settings:
+                for place, request in enumerate(self._batch(setting, number)):
+                    content = {"setting": setting.name, "round": number, "place": place}
+                    asked = (request,) if documents else (*warm_up, request)
+                    documents.append(
+                        Document(
+                            self.name,
+                            len(documents),
+                            content,
+                            asked,
+                            cluster=request.batch,
+                            category=setting.name,
+                        )
+                    )
+        return documents
+
+    def _batch(self, setting: Setting, number: int) -> list[Request]:
+        decoding = Decoding(max_new_tokens=self._new_tokens)
+        return [
+            Request(RequestKind.TIMED, text, decoding=decoding, batch=f"{setting.name}-{number}")
+            for text in self._prompts[setting.prompt_tokens][: setting.batch_size]
+        ]
+
+    def score(
+        self, documents: Sequence[Document], responses: Sequence[tuple[Response, ...]]
+    ) -> list[Sample]:
+        """Latencies of each request, the setting standing where a filter does."""
+        return [
+            Sample(
+                document,
+                answers[-1:],
+                latencies(answers[-1]),
+                filter=str(document.category),
+                answer=answers[-1].text or "",
+            )
+            for document, answers in zip(documents, responses, strict=True)
+        ]
+
+    def refine(self, scores: list[Score]) -> list[Score]:
+        """Percentiles, rates and the machine's own figures beside the means."""
+        return self._finish(scores)

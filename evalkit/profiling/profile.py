@@ -1,0 +1,113 @@
+"""`evalkit.profile`: how fast a checkpoint is on this machine, and what it needs."""
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from evalkit.engine.budget import ROWS
+from evalkit.engine.checkpoint import Checkpoint, open_checkpoint
+from evalkit.engine.local import LocalEngine
+from evalkit.errors import UsageError
+from evalkit.profiling.energy import open_meter
+from evalkit.profiling.figures import Machine, by_setting, scores_of
+from evalkit.profiling.peaks import copy_peak, matmul_peak
+from evalkit.profiling.probe import Profile
+from evalkit.profiling.prompts import random_prompts
+from evalkit.profiling.settings import ProfileSettings
+from evalkit.profiling.work import work_of
+from evalkit.results import Store
+from evalkit.runner import RunResult
+from evalkit.runner.plan import Plan, PlannedTask
+from evalkit.runner.respond import respond
+from evalkit.runner.run import record
+from evalkit.types import Sample, Score
+
+
+def profile(model: str, **settings: Any) -> RunResult:
+    """Time a checkpoint under several batch sizes and lengths of prompt, and keep the result.
+
+    Args:
+        model: Checkpoint folder, or org/name of a model in the mirror.
+        **settings: Further fields of `ProfileSettings`.
+
+    Raises:
+        UsageError: A setting is impossible, or nothing that was asked fits the model's context.
+        DataError: The checkpoint cannot be used.
+        EvaluationError: The model's answers are not finite, or the store failed.
+    """
+    chosen = ProfileSettings.checked(model=model, **settings)
+    checkpoint = open_checkpoint(chosen.model, chosen.mirror, chosen.trust_remote_code)
+    asked = _fitting(chosen, checkpoint)
+    store = Store(asked.store)
+    store.check_writable()
+    created = datetime.now(UTC)
+    engine = LocalEngine(
+        checkpoint,
+        device=asked.device,
+        dtype=asked.dtype,
+        batch_size=max(ROWS, *asked.batch_sizes),
+    )
+    samples: list[Sample] = []
+    found: list[Machine] = []
+
+    def finish(means: list[Score]) -> list[Score]:
+        batches = by_setting(probe.settings, samples)
+        return [*scores_of(batches, found[0], asked.goodput, asked.seed), *means]
+
+    def prompts(count: int, tokens: int) -> list[str]:
+        return random_prompts(engine.loaded.tokenizer, engine.count_tokens, count, tokens, 0)
+
+    probe = Profile(asked, prompts, finish)
+    plan = Plan(asked, checkpoint, [_planned(probe)], {}, store)
+    started = time.perf_counter()
+    machine, samples[:] = _measured(plan, probe, engine)
+    found.append(machine)
+    phases = {"load": engine.load_s, "respond": time.perf_counter() - started}
+    return record(plan, engine, {probe.name: samples}, created, phases)
+
+
+def _fitting(settings: ProfileSettings, checkpoint: Checkpoint) -> ProfileSettings:
+    """The settings without prompts that leave no room in the model's context."""
+    room = checkpoint.max_length
+    if room is None:
+        return settings
+    fitting = [n for n in settings.prompt_tokens if n + settings.new_tokens <= room]
+    if not fitting:
+        raise UsageError(
+            f"The context of {checkpoint.path} is {room} tokens, which holds no prompt of "
+            f"{settings.prompt_tokens[0]} and {settings.new_tokens} new ones; lower "
+            "--prompt-tokens or --new-tokens."
+        )
+    return settings.model_copy(update={"prompt_tokens": fitting})
+
+
+def _planned(probe: Profile) -> PlannedTask:
+    return PlannedTask(probe, probe.documents(None, 0))
+
+
+def _measured(plan: Plan, probe: Profile, engine: LocalEngine) -> tuple[Machine, Sequence[Sample]]:
+    """Ask everything; the machine's own peaks, which need memory themselves, come last."""
+    device = engine.loaded.device
+    dtype = str(engine.loaded.model.dtype).removeprefix("torch.")
+    meter, why = open_meter(str(device))
+    (responses,) = respond(plan, engine)
+    energy = meter.joules() if meter else None
+    samples = probe.score(plan.tasks[0].documents, responses)
+    memory = {"peak_memory_bytes": _peak_resident()}
+    if device.type == "cuda":
+        memory["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
+    _, peak = matmul_peak(torch.get_num_threads(), str(device), dtype)
+    bandwidth = copy_peak(str(device))
+    machine = Machine(peak, bandwidth, engine.load_s, memory, energy, why, work_of(engine))
+    return machine, samples
+
+
+def _peak_resident() -> int:
+    """Most bytes this process has held; Linux counts kilobytes, macOS bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,42 @@
+"""What a model computes and reads for a token, for shares of the machine's peaks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from evalkit.engine.local import LocalEngine
+
+_LINEAR = ("Linear", "Conv1D", "PackedLinear")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Of one token through the whole model.
+
+    Attributes:
+        linear_flop: Floating-point operations of the linear layers, two a multiply-add; attention
+            is left out, so that a share of the peak is understated.
+        weight_bytes: Bytes of those layers' weights, read once a step whatever the batch.
+        cache_bytes: Keys and values that each token adds; None where the model keeps them itself.
+    """
+
+    linear_flop: float
+    weight_bytes: float
+    cache_bytes: int | None
+
+
+def work_of(engine: LocalEngine) -> Work:
+    """Count a loaded model's work.
+
+    Source: the linear layers' part of Narayanan et al. 2021, "Efficient large-scale language model
+    training on GPU clusters", appendix; model FLOP utilisation as in Chowdhery et al. 2022, "PaLM",
+    appendix B.
+    """
+    model = engine.loaded.model
+    weights = sum(_weights(m) for m in model.modules() if type(m).__name__ in _LINEAR)
+    return Work(2.0 * weights, float(weights * model.dtype.itemsize), engine.cache_bytes_per_token)
+
+
+def _weights(layer: Any) -> int:
+    if hasattr(layer, "in_features"):
+        return int(layer.in_features * layer.out_features)
+    return int(layer.weight.numel())
