@@ -7,6 +7,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_TALKATIVE = (
+    "lm_eval",
+    "transformers",
+    "datasets",
+    "huggingface_hub",
+    "httpx",
+    "torch.utils._pytree",
+    "torchao",
+)
+
 
 def quiet_libraries() -> None:
     """Silence the libraries' own bars and chatter; call before they are imported."""
@@ -14,7 +24,7 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", module="lm_eval|transformers|datasets|torch")
-    for name in ("lm_eval", "transformers", "datasets", "huggingface_hub", "httpx"):
+    for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

@@ -1,6 +1,6 @@
 """Latency, throughput, memory and energy of a checkpoint on this machine.
 
-`profile("checkpoints/micro/step-001500", batch_sizes=[1, 4])` times it and keeps a run in the store.
+`profile("checkpoints/micro/step-001500", batch_sizes=[1, 4])` keeps what it finds in the store.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """The Parquet schemas of a run; field metadata gives each column's unit and meaning.
 
-Version 2 added `prompt_tokens` and `output_tokens` to the samples. A column that an older version
-lacks is read as null.
+Version 2 added `prompt_tokens` and `output_tokens` to the samples, version 3 `setting` and
+`token_s` to the timings. A column that an older version lacks is read as null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def _field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> "pa.Field[pa.DataType]":
@@ -77,12 +77,14 @@ TIMINGS = pa.schema(
             "phase", pa.string(), "load, respond, samples, score, or the latency task's request"
         ),
         _field("task", pa.string(), "task, where the row is one of its requests"),
+        _field("setting", pa.string(), "setting of a profile that the request was made under"),
         _field("request_id", pa.int64(), "position of the request in its task"),
         _field("requests", pa.int64(), "requests answered in this row"),
         _field("prompt_tokens", pa.int64(), "tokens of the prompt", "tokens"),
         _field("output_tokens", pa.int64(), "tokens scored or generated", "tokens"),
         _field("first_token_s", pa.float64(), "from request to first token", "seconds"),
         _field("total_s", pa.float64(), "from start to end", "seconds"),
+        _field("token_s", pa.list_(pa.float64()), "from request to each of its tokens", "seconds"),
     ],
     metadata=_VERSION,
 )

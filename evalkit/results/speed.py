@@ -51,7 +51,7 @@ def request_times(store: Store, runs: Sequence[str]) -> RequestTimes:
     tables, phases, problems = [], [], []
     for run in runs:
         try:
-            table = store.timings(run).assign(run_id=run)
+            table = _labelled(store.timings(run)).assign(run_id=run)
         except DataError as error:
             problems.append(str(error))
             continue
@@ -66,6 +66,13 @@ def request_times(store: Store, runs: Sequence[str]) -> RequestTimes:
     )
     spent = pd.concat(phases) if phases else pd.DataFrame(columns=["run_id", "phase", "total_s"])
     return RequestTimes(rows, spent.reset_index(drop=True), problems)
+
+
+def _labelled(timings: pd.DataFrame) -> pd.DataFrame:
+    """Timings whose task also names the setting, for each setting is a measurement of its own."""
+    settings = timings["setting"]
+    labels = timings["task"].where(settings.isna(), timings["task"] + " " + settings.fillna(""))
+    return timings.assign(task=labels)
 
 
 def latency_percentiles(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:

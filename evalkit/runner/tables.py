@@ -39,12 +39,14 @@ def timings_table(
                         "run_id": run_id,
                         "phase": "request",
                         "task": planned.task.name,
+                        "setting": None if sample.filter == "none" else sample.filter,
                         "request_id": sample.document.doc_id,
                         "requests": 1,
                         "prompt_tokens": response.prompt_tokens,
                         "output_tokens": response.output_tokens,
                         "first_token_s": response.first_token_s,
                         "total_s": response.total_s,
+                        "token_s": response.token_s,
                     }
                 )
     return table(rows, TIMINGS)

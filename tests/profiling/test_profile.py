@@ -1,0 +1,174 @@
+"""`evalkit profile` on a tiny checkpoint: its figures, against the requests it keeps."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from transformers import AutoTokenizer
+
+import evalkit
+from evalkit.engine import generation, local
+from evalkit.errors import UsageError
+from evalkit.profiling import profile
+from evalkit.profiling.energy import open_meter
+from evalkit.profiling.prompts import random_prompts
+from evalkit.stats.quantiles import batch_quantile_intervals
+
+SETTINGS = {"batch_sizes": [1, 3], "prompt_tokens": [4, 20], "new_tokens": 8, "repeats": 3}
+NAMES = ["prompt4-batch1", "prompt4-batch3", "prompt20-batch1", "prompt20-batch3"]
+STEP_S = 0.02
+
+
+@pytest.fixture
+def peaks(monkeypatch):
+    """A machine of known peaks, which need not be measured."""
+    monkeypatch.setattr("evalkit.profiling.profile.matmul_peak", lambda *_: (50.0, 100.0))
+    monkeypatch.setattr("evalkit.profiling.profile.copy_peak", lambda _: 10.0)
+
+
+@pytest.fixture
+def result(checkpoint, tmp_path, peaks):
+    limits = {"end_to_end_s": 1e-9, "first_token_s": 60}
+    return profile(str(checkpoint), store=str(tmp_path), goodput=limits, **SETTINGS)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time goes by in the model's forward passes only, a step of known length in each."""
+    now = SimpleNamespace(s=0.0)
+    load = local.load_model
+
+    def load_slow(*arguments, **settings):
+        loaded = load(*arguments, **settings)
+
+        def pass_time(*_):
+            now.s += STEP_S
+
+        loaded.model.register_forward_hook(pass_time)
+        return loaded
+
+    monkeypatch.setattr(local, "load_model", load_slow)
+    monkeypatch.setattr(generation, "time", SimpleNamespace(perf_counter=lambda: now.s))
+    return now
+
+
+def values(result):
+    return {(score.metric, score.filter): score.value for score in result.scores}
+
+
+def test_percentiles_are_those_of_the_requests_kept(result, tmp_path):
+    timings = evalkit.load_timings(tmp_path, result.manifest.run_id)
+    requests = timings[timings.phase == "request"]
+    found = values(result)
+    assert sorted(set(requests.setting)) == sorted(NAMES)
+    for name, rows in requests.groupby("setting"):
+        assert len(rows) == SETTINGS["repeats"] * int(name[-1])
+        assert (rows.output_tokens == SETTINGS["new_tokens"]).all()
+        assert (rows.prompt_tokens == int(name[6:].split("-")[0])).all()
+        for percentile in (50, 90, 95, 99):
+            for quantity, column in (
+                ("first_token_s", "first_token_s"),
+                ("end_to_end_s", "total_s"),
+            ):
+                expected = np.percentile(rows[column], percentile)
+                assert found[f"{quantity}_p{percentile}", name] == pytest.approx(expected)
+        gaps = np.concatenate([np.diff(list(tokens)) for tokens in rows.token_s])
+        assert found["inter_token_s_p50", name] == pytest.approx(np.median(gaps))
+
+
+def test_the_parts_are_the_whole(result, tmp_path):
+    timings = evalkit.load_timings(tmp_path, result.manifest.run_id)
+    for row in timings[timings.phase == "request"].itertuples():
+        assert len(row.token_s) == row.output_tokens
+        parts = row.first_token_s + sum(np.diff(list(row.token_s)))
+        assert parts == pytest.approx(row.total_s)
+
+
+def test_rates_memory_and_what_could_not_be_measured(result):
+    found = values(result)
+    for name in NAMES:
+        assert found["goodput_requests_per_s", name] == 0
+        assert found["model_flop_utilisation", name] > 0
+        assert found["bandwidth_utilisation", name] > 0
+        tokens = SETTINGS["new_tokens"] * found["requests_per_s", name]
+        assert found["output_tokens_per_s", name] == pytest.approx(tokens)
+    # Two layers of two key heads of eight numbers, twice, in four bytes each.
+    assert found["cache_bytes_per_token", "none"] == 2 * 2 * 8 * 2 * 4
+    assert found["peak_memory_bytes", "none"] > 1e7
+    (energy,) = [score for score in result.scores if score.metric == "energy_j"]
+    assert (energy.value is None) == bool(energy.note)
+
+
+def test_a_planted_delay_is_found_in_every_step(checkpoint, tmp_path, peaks, clock):
+    found = values(profile(str(checkpoint), store=str(tmp_path), **SETTINGS))
+    for name in NAMES:
+        assert found["inter_token_s_p50", name] == pytest.approx(STEP_S)
+        assert found["time_per_output_token_s_p99", name] == pytest.approx(STEP_S)
+        assert found["first_token_s_p50", name] == pytest.approx(STEP_S)
+        assert found["end_to_end_s_p50", name] == pytest.approx(STEP_S * SETTINGS["new_tokens"])
+
+
+def test_settings_take_turns(result, tmp_path):
+    samples = evalkit.load_samples(tmp_path, result.manifest.run_id, "profile")
+    order = list(dict.fromkeys(samples.cluster))
+    assert order == [f"{name}-{n}" for n in range(1, SETTINGS["repeats"] + 1) for name in NAMES]
+
+
+def test_prompts_are_of_the_length_and_all_different(checkpoint):
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+
+    def length(text):
+        return len(tokenizer(text)["input_ids"])
+
+    prompts = random_prompts(tokenizer, length, 5, 17, seed=0)
+    assert [length(text) for text in prompts] == [17] * 5
+    assert len(set(prompts)) == 5
+
+
+def test_energy_is_counted_over_a_counters_end(tmp_path):
+    counter = tmp_path / "intel-rapl:0"
+    counter.mkdir()
+    (counter / "max_energy_range_uj").write_text("10000000\n")
+    (counter / "energy_uj").write_text("9000000\n")
+    meter, why = open_meter("cpu", tmp_path)
+    assert not why
+    (counter / "energy_uj").write_text("500000\n")
+    assert meter.joules() == pytest.approx(1.5)
+    assert open_meter("cpu", tmp_path / "none") == (
+        None,
+        "this machine shows no energy counter (RAPL)",
+    )
+
+
+def test_intervals_of_quantiles_are_drawn_batch_by_batch():
+    batches = [np.full(4, value) for value in range(20)]
+    (ends,) = batch_quantile_intervals(batches, [0.5], seed=0)
+    # Drawn one by one, the 80 values would seem four times as many and the interval half as wide.
+    assert ends[1] - ends[0] > 6
+    assert batch_quantile_intervals(batches[:1], [0.5, 0.9], seed=0) == [None, None]
+
+
+def test_what_does_not_fit_is_left_out_or_refused(checkpoint, tmp_path, peaks):
+    result = profile(
+        str(checkpoint), store=str(tmp_path), batch_sizes=[1], prompt_tokens=[4, 500], new_tokens=4,
+        repeats=2,
+    )  # fmt: skip
+    assert {score.filter for score in result.scores} == {"prompt4-batch1", "none"}
+    with pytest.raises(UsageError, match="holds no prompt of 500 and 4 new ones"):
+        profile(str(checkpoint), store=str(tmp_path), prompt_tokens=[500], new_tokens=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--batch-sizes", "one"], "--batch-sizes"),
+        (["--goodput", "speed=3"], "there is no speed"),
+        (["--goodput", "speed"], "not of the form"),
+        (["--new-tokens", "1"], "--new-tokens"),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence(evalkit_command, checkpoint, tmp_path, options, said):
+    done = evalkit_command("profile", "--model", checkpoint, "--store", tmp_path, *options)
+    assert done.code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
