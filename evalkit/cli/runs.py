@@ -53,7 +53,7 @@ def list_(
 ) -> None:
     """Print the runs that fit, oldest first, and those that are unfinished or wait to be pushed."""
     from evalkit.results import Store
-    from evalkit.results.partial import kept_runs, unfinished_runs
+    from evalkit.results.partial import is_going_on, kept_runs, unfinished_runs
     from evalkit.results.runs import find_runs
 
     opened = Store(store)
@@ -74,6 +74,9 @@ def list_(
         ],
     )  # fmt: skip
     for run_id in unfinished_runs(opened):
+        if is_going_on(opened, run_id):
+            note(f"going on: {run_id}")
+            continue
         note(f"unfinished: {run_id}; go on with: evalkit run --resume {run_id} --store {store}")
     for run_id in kept_runs(opened):
         note(f"kept here: {run_id}; bring it over with: evalkit runs push {run_id} --store {store}")

@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.results.index import MANIFEST_NAME
@@ -46,11 +47,27 @@ def discard_journal(store: Store, run_id: str) -> None:
     """
     folder = journal_root(store) / run_id
     with (folder / JOURNAL_NAME).open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(f"The run {run_id} is still going on in another process.") from error
+        if not _lock(file):
+            raise UsageError(f"The run {run_id} is still going on in another process.")
         shutil.rmtree(folder)
+
+
+def is_going_on(store: Store, run_id: str) -> bool:
+    """Whether a process is writing the journal of an unfinished run."""
+    try:
+        with (journal_root(store) / run_id / JOURNAL_NAME).open("rb") as file:
+            return not _lock(file)
+    except OSError:
+        return False
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock a journal until it is closed; False where another process has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def keep(store: Store, run: RunFiles) -> str:

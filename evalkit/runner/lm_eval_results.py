@@ -8,10 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from evalkit.errors import DataError
-from evalkit.metrics.statistics import sample_statistics
 from evalkit.redact import redacted, without_secrets
 from evalkit.results import (
     SAMPLES,
@@ -24,21 +21,22 @@ from evalkit.results import (
     TaskRecord,
     table,
 )
-from evalkit.results.export import samples_name
+from evalkit.runner.lm_eval_samples import (
+    KINDS,
+    MALFORMED,
+    Row,
+    aggregation_of,
+    read_samples,
+    reason,
+)
 from evalkit.stats import Estimate, estimate
-from evalkit.types import Decoding, Document, Request, RequestKind, digest
-
-Row = dict[str, Any]
+from evalkit.types import RequestKind, digest
 
 _FAMILIES = {
     "multiple_choice": "multiple_choice",
     "loglikelihood": "language_modelling",
     "loglikelihood_rolling": "language_modelling",
     "generate_until": "generation",
-}
-_KINDS = {
-    "loglikelihood_rolling": RequestKind.ROLLING,
-    "generate_until": RequestKind.GENERATE,
 }
 
 
@@ -77,25 +75,15 @@ def _run(file: Path, name: str | None, tags: dict[str, str]) -> RunFiles:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return _read_run(file, content, name, tags)
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-        pa.ArrowException,
-    ) as error:
-        if isinstance(error, DataError):
-            raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{file} is no results file of lm-eval: {reason}.") from error
+    except DataError:
+        raise
+    except MALFORMED as error:
+        raise DataError(f"{file} is no results file of lm-eval: {reason(error)}.") from error
 
 
 def _read_run(file: Path, content: Row, name: str | None, tags: dict[str, str]) -> RunFiles:
     tasks = [task for task in content["results"] if task in content["configs"]]
-    samples = {task: _samples(file, task, content["configs"][task]) for task in tasks}
+    samples = {task: read_samples(file, task, content["configs"][task]) for task in tasks}
     created = datetime.fromtimestamp(float(content["date"]), UTC)
     model = without_secrets(str(content.get("model_name") or "unknown"))
     shown = name or Path(model).name or model
@@ -153,7 +141,7 @@ def _record(content: Row, task: str, samples: list[Row]) -> TaskRecord:
         version=None if version is None else str(version),
         config_hash=digest({k: v for k, v in config.items() if k not in ("metadata", "task")}),
         data_hash=digest(hashes),
-        request_kind=_KINDS.get(str(config.get("output_type")), RequestKind.LOGLIKELIHOOD),
+        request_kind=KINDS.get(str(config.get("output_type")), RequestKind.LOGLIKELIHOOD),
         num_fewshot=int((content.get("n-shot") or {}).get(task) or 0),
         documents=int(asked.get("effective") or len(hashes)),
         requests=sum(len(row["prompt_tokens"]) for row in samples),
@@ -175,7 +163,7 @@ def _scores(task: str, content: Row, samples: list[Row]) -> Iterator[Row]:
         metric, comma, filter_name = key.partition(",")
         if not comma or metric.endswith("_stderr") or not _is_number(value):
             continue
-        aggregation = _aggregation(content["configs"][task], metric)
+        aggregation = aggregation_of(content["configs"][task], metric)
         rows = [row for row in samples if row["filter"] == filter_name]
         found, note = _interval(rows, metric, aggregation, value)
         stderr = values.get(f"{metric}_stderr,{filter_name}")
@@ -208,100 +196,6 @@ def _interval(
     if found.value is None or not math.isclose(found.value, value, rel_tol=1e-6, abs_tol=1e-9):
         return None, "lm-eval's value is not the aggregate of its samples; no interval"
     return found, found.warning
-
-
-def _samples(file: Path, task: str, config: Row) -> list[Row]:
-    stamp = file.name.removeprefix("results_").removesuffix(".json")
-    beside = file.with_name(f"samples_{samples_name(task)}_{stamp}.jsonl")
-    if not beside.is_file():
-        return []
-    with beside.open(encoding="utf-8") as lines:
-        return [_sample(task, config, json.loads(line)) for line in lines if line.strip()]
-
-
-def _sample(task: str, config: Row, line: Row) -> Row:
-    kind = _KINDS.get(str(config.get("output_type")), RequestKind.LOGLIKELIHOOD)
-    arguments = [list(found.values()) for found in line["arguments"].values()]
-    document = Document(
-        task=task,
-        doc_id=int(line["doc_id"]),
-        content=line["doc"] if isinstance(line["doc"], dict) else {"text": str(line["doc"])},
-        requests=tuple(_request(kind, parts) for parts in arguments),
-    )
-    scored = kind is not RequestKind.GENERATE
-    several = len(arguments) > 1
-    choices = [r.continuation for r in document.requests] if scored and several else []
-    answers = [answer for answers in line["resps"] for answer in answers]
-    pairs = [a if isinstance(a, list) else [a, None] for a in answers] if scored else []
-    values = [float(pair[0]) for pair in pairs]
-    first = document.requests[0]
-    return {
-        "doc_id": document.doc_id,
-        "filter": str(line.get("filter") or "none"),
-        "doc_hash": document.doc_hash,
-        "prompt_hash": document.prompt_hash,
-        "doc": json.dumps(line["doc"], ensure_ascii=False),
-        "prompt": first.continuation if kind is RequestKind.ROLLING else first.context,
-        "target": _target(str(line.get("target", "")), choices),
-        "choices": choices,
-        "loglikelihoods": values,
-        "is_greedy": [None if greedy is None else str(greedy) == "True" for _, greedy in pairs],
-        "responses": [] if scored else [str(answer) for answer in answers],
-        "prompt_tokens": [None] * len(arguments),
-        "output_tokens": [None] * len(arguments),
-        "answer": choices[values.index(max(values))]
-        if choices and len(values) == len(choices)
-        else ("" if scored else _text(line["filtered_resps"])),
-        "statistics": [
-            (metric, list(_statistics(config, metric, line[metric]))) for metric in line["metrics"]
-        ],
-    }
-
-
-def _request(kind: RequestKind, parts: list[Any]) -> Request:
-    """As the registry makes it, so that its hash is that of an own run's request."""
-    if kind is RequestKind.ROLLING:
-        return Request(kind, "", str(parts[0]))
-    if kind is not RequestKind.GENERATE:
-        return Request(kind, str(parts[0]), str(parts[1]) if len(parts) > 1 else "")
-    options = parts[1] if len(parts) > 1 and isinstance(parts[1], dict) else {}
-    until = options.get("until") or []
-    decoding = Decoding(
-        until=tuple(stop for stop in ([until] if isinstance(until, str) else until) if stop),
-        max_new_tokens=int(options.get("max_gen_toks", 256)),
-        temperature=float(options.get("temperature", 1.0)) if options.get("do_sample") else 0.0,
-        top_p=float(options.get("top_p", 1.0)),
-    )
-    return Request(kind, str(parts[0]), decoding=decoding)
-
-
-def _statistics(config: Row, metric: str, item: Any) -> tuple[float, ...]:
-    try:
-        return sample_statistics(_aggregation(config, metric), item) or ()
-    except (TypeError, ValueError):
-        return ()
-
-
-def _aggregation(config: Row, metric: str) -> str:
-    """The name of a metric's aggregation: the task's own, or lm-eval's default for the metric."""
-    from lm_eval.api.metrics import mean  # noqa: F401 - fills the registry
-    from lm_eval.api.registry import METRIC_AGGREGATION_REGISTRY
-
-    for entry in config.get("metric_list") or []:
-        if entry.get("metric") == metric and isinstance(entry.get("aggregation"), str):
-            return str(entry["aggregation"])
-    default = METRIC_AGGREGATION_REGISTRY.get(metric)
-    return getattr(default, "__name__", "mean") if default is not None else "mean"
-
-
-def _target(target: str, choices: list[str]) -> str:
-    place = int(target) if target.isdecimal() else -1
-    return choices[place].strip() if 0 <= place < len(choices) else target
-
-
-def _text(filtered: list[Any]) -> str:
-    first = filtered[0] if filtered else ""
-    return str(first[0] if isinstance(first, list) and len(first) == 1 else first)
 
 
 def _is_number(value: Any) -> bool:

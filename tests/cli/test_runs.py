@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.results import SCORES, Store, table
+from evalkit.runner.journal import Header, Journal
 from tests.results.test_store import make_run
 
 
@@ -205,6 +206,25 @@ def test_a_run_goes_to_lm_evals_layout_and_back(evalkit_command, lm_eval_output,
     first, second = (Store(tmp_path / name).scores().drop(columns="run_id") for name in "ab")
     columns = ["task", "metric", "filter", "value", "n", "aggregation", "higher_is_better"]
     assert first[columns].equals(second[columns])
+
+
+def test_a_damaged_samples_file_is_named_with_its_line(evalkit_command, tmp_path):
+    results = {"results": {"t": {"acc,none": 0.5}}, "configs": {"t": {}}, "date": 1.0}
+    (tmp_path / "results_x.json").write_text(json.dumps(results))
+    (tmp_path / "samples_t_x.jsonl").write_text('\n{"doc_id": 0, "arguments": 5}\n')
+    done = evalkit_command("import", tmp_path, "--store", tmp_path / "store")
+    assert done.code == 2
+    assert "samples_t_x.jsonl, line 2, is no sample of lm-eval" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_run_that_another_process_is_at_is_no_unfinished_one(runs, store):
+    run_id = "20260101T000000-x-0000"
+    folder = Path(store.root) / ".partial" / run_id
+    journal = Journal.create(folder, Header(run_id, "now", {}, {}, "r", 1))
+    assert f"going on: {run_id}" in runs("list").err
+    journal.close()
+    assert f"unfinished: {run_id}" in runs("list").err
 
 
 @pytest.mark.parametrize(
