@@ -69,6 +69,14 @@ class Source:
             for index, request in enumerate(document.requests)
         ]
 
+    def tasks(self, names: Sequence[str], documents: int, num_fewshot: int) -> list[Instance]:
+        """The requests of several stock tasks, so many documents of each."""
+        made = [self.task(name, documents, num_fewshot) for name in names]
+        for place, instances in enumerate(made):
+            for instance in instances:
+                instance.doc_id += place * documents
+        return [instance for instances in made for instance in instances]
+
     def words(self) -> list[str]:
         """Running text: the words of WikiText-2's test pages."""
         folder = self.mirror / "datasets/EleutherAI/wikitext_document_level/wikitext-2-raw-v1"
@@ -111,11 +119,15 @@ def generation(source: Source) -> list[Instance]:
     return instances
 
 
+# Subjects of MMLU; five examples of the last are longer than GPT-2's context.
+_SHORT = ("mmlu_abstract_algebra", "mmlu_high_school_geography", "mmlu_world_religions")
+_LONG = "mmlu_professional_medicine"
+
 _WORKLOADS: dict[str, tuple[float, Callable[[Source], list[Instance]]]] = {
     "arc-like": (5.0, arc_like),
     "hellaswag": (5.0, lambda source: source.task("hellaswag", 48)),
-    "one-letter": (4.0, lambda source: source.task("mmlu_professional_medicine", 24, 0)),
-    "mmlu-5-shot": (20.0, lambda source: source.task("mmlu_abstract_algebra", 100, 5)),
+    "one-letter": (4.0, lambda source: source.tasks([*_SHORT, _LONG], 12, 0)),
+    "mmlu-5-shot": (20.0, lambda source: source.tasks(_SHORT, 50, 5)),
     "rolling": (1.5, lambda source: source.task("wikitext", 3)),
     "generation": (3.0, generation),
 }
