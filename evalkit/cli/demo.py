@@ -88,14 +88,15 @@ def _checkpoints(out: Path) -> tuple[Path, Path]:
 
 def _is_ours(folder: Path, recipe: "Recipe") -> bool:
     """Whether this version made the checkpoint by this recipe."""
-    from evalkit.training import TrainingManifest
+    from evalkit.training import Recipe, TrainingManifest
 
     try:
         text = (folder / "evalkit.json").read_text(encoding="utf-8")
         manifest = TrainingManifest.model_validate_json(text)
+        made_by = Recipe.model_validate(manifest.recipe)
     except (OSError, ValueError):
         return False
-    return manifest.recipe == recipe and manifest.libraries.get("evalkit") == __version__
+    return made_by == recipe and manifest.libraries.get("evalkit") == __version__
 
 
 def _measure(folder: Path, name: str, store: str) -> "RunResult":

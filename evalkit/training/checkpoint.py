@@ -5,72 +5,77 @@ import importlib.metadata
 import os
 import platform
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
+from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar
 
 from evalkit import __version__
 from evalkit.errors import UsageError
-from evalkit.training.recipe import Recipe
-from evalkit.training.world.knobs import Knobs
+from evalkit.training.manifest import (
+    MANIFEST_NAME,
+    CorpusRecord,
+    TrainingManifest,
+    read_manifest,
+    remember,
+)
 
-MANIFEST_NAME = "evalkit.json"
+__all__ = [
+    "MANIFEST_NAME",
+    "CorpusRecord",
+    "TrainingManifest",
+    "hardware",
+    "libraries",
+    "make_manifest",
+    "now",
+    "save_checkpoint",
+    "tokenizer_hash",
+    "writing",
+]
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "safetensors", "numpy")
 
 
-class CorpusRecord(BaseModel):
-    """The text that was learnt from.
+def make_manifest(
+    recipe: BaseModel,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    parent: Path | None = None,
+    **fields: Any,
+) -> TrainingManifest:
+    """A manifest with everything that can be told from the model and the machine.
 
-    Attributes:
-        sha256: Hash over the passages in order, each followed by a zero byte.
-        passages: Kind -> number of passages.
-        characters: Characters in all passages.
-        tokens: Tokens, with one end-of-document token a passage.
+    Args:
+        recipe: The recipe, of any kind.
+        model: The model as it will be saved.
+        tokenizer: Its tokenizer.
+        parent: Checkpoint that training started from; its knobs and pedigree are taken over.
+        fields: The other fields of `TrainingManifest`: at least name, step, tokens_seen, wall_s
+            and cpu_s.
     """
-
-    sha256: str
-    passages: dict[str, int]
-    characters: int
-    tokens: int
-
-
-class TrainingManifest(BaseModel):
-    """`evalkit.json`: how a checkpoint came to be.
-
-    Attributes:
-        parent: Checkpoint that training started from; None for random weights.
-        step: Optimiser steps taken.
-        tokens_seen: Tokens in those steps.
-        loss: Mean training loss in nats a token, over about the last tenth of all steps.
-        tokenizer_sha256: Hash of tokenizer.json.
-        knobs: Effects planted in the corpus.
-        wall_s, cpu_s: Seconds spent in training so far, on the clock and of all cores.
-        created: UTC time of saving, ISO 8601.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    schema_version: int = 1
-    name: str
-    recipe: Recipe
-    parent: str | None = None
-    step: int
-    tokens_seen: int
-    loss: float
-    parameters: int
-    corpus: CorpusRecord
-    tokenizer_sha256: str
-    knobs: Knobs
-    wall_s: float
-    cpu_s: float
-    created: str
-    libraries: dict[str, str]
-    hardware: dict[str, Any]
+    before = read_manifest(parent) if parent else None
+    if before is not None:
+        fields.setdefault("knobs", before.knobs)
+    return TrainingManifest(
+        **{
+            "recipe": recipe.model_dump(mode="json"),
+            "parent": str(parent) if parent else None,
+            "ancestor": remember(parent) if parent else None,
+            "parameters": model.num_parameters(),
+            "tokenizer_sha256": tokenizer_hash(tokenizer),
+            "created": now(),
+            "libraries": libraries(),
+            "hardware": hardware(model.device.type),
+            **fields,
+        }
+    )
 
 
 def libraries() -> dict[str, str]:
@@ -79,15 +84,18 @@ def libraries() -> dict[str, str]:
     return {"evalkit": __version__, "python": platform.python_version(), **versions}
 
 
-def hardware() -> dict[str, Any]:
+def hardware(device: str = "cpu") -> dict[str, Any]:
     """The machine the weights were made on."""
-    return {
+    known: dict[str, Any] = {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "platform": platform.platform(),
-        "device": "cpu",
+        "device": device,
     }
+    if device == "cuda":
+        known["accelerator"] = torch.cuda.get_device_name()
+    return known
 
 
 def now() -> str:
@@ -105,31 +113,92 @@ def save_checkpoint(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     manifest: TrainingManifest,
+    *,
+    state_dict: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Write a checkpoint beside its place under another name, then rename it.
 
+    Args:
+        folder: Where it will be; must not exist.
+        model: Saved as safetensors.
+        tokenizer: Saved with it.
+        manifest: Written as evalkit.json.
+        state_dict: The weights, where the model holds only a shard of them.
+
     Raises:
-        UsageError: The folder cannot be written.
+        UsageError: The folder cannot be written; nothing of it is left.
+    """
+    with writing(folder) as unfinished:
+        save_parts(unfinished, model, tokenizer, manifest, state_dict=state_dict)
+
+
+def save_parts(
+    unfinished: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    manifest: TrainingManifest,
+    *,
+    state_dict: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Write weights, tokenizer and manifest into a folder that nobody reads yet."""
+    disable_progress_bar()
+    try:
+        model.save_pretrained(unfinished, state_dict=state_dict)
+    finally:
+        enable_progress_bar()
+    for weights in unfinished.glob("*.safetensors"):  # as readable as their folder
+        weights.chmod((unfinished / "config.json").stat().st_mode)
+    tokenizer.save_pretrained(unfinished)
+    text = manifest.model_dump_json(indent=2) + "\n"
+    (unfinished / MANIFEST_NAME).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """A temporary folder that takes its name when the block ends well, and goes when it does not.
+
+    Raises:
+        UsageError: Something in the block could not be written.
     """
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
-        _save_weights(model, unfinished)
-        tokenizer.save_pretrained(unfinished)
-        text = manifest.model_dump_json(indent=2) + "\n"
-        (unfinished / MANIFEST_NAME).write_text(text, encoding="utf-8")
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        for file in unfinished.rglob("*"):
+            _flush(file)
         unfinished.rename(folder)
-    except OSError as error:
+        _flush(folder.parent)
+    except (OSError, SafetensorError, RuntimeError) as error:
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise UsageError(f"Cannot write the checkpoint {folder}: {error.strerror}.") from None
+        reason = _why_unwritten(error)
+        if reason is None:
+            raise
+        raise UsageError(
+            f"Cannot write the checkpoint {folder}: {reason}; those written before are kept."
+        ) from None
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
 
 
-def _save_weights(model: PreTrainedModel, folder: Path) -> None:
-    """Save the model without a progress bar of its own, readable by whoever may read the folder."""
-    disable_progress_bar()
+def _flush(path: Path) -> None:
+    """Have it on the disk itself, so that a power cut after the renaming finds it there."""
+    number = os.open(path, os.O_RDONLY)
     try:
-        model.save_pretrained(folder)
+        os.fsync(number)
     finally:
-        enable_progress_bar()
-    for weights in folder.glob("*.safetensors"):
-        weights.chmod((folder / "config.json").stat().st_mode)
+        os.close(number)
+
+
+def _why_unwritten(error: Exception) -> str | None:
+    """The system's reason; None where the error is of another kind."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    text = str(error)
+    if "No space left" in text or "File too large" in text:
+        return "No space left on device" if "No space" in text else "File too large"
+    # torch.save tells of a failed write by this word alone.
+    return (
+        "the disk is full" if "PytorchStreamWriter" in text or "inline_container" in text else None
+    )

@@ -1,76 +1,221 @@
-"""From the recipe's corpus to the tensor the model is trained on."""
+"""From the recipe's corpus to the sequences that a model is trained and measured on."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
-from evalkit.training.checkpoint import CorpusRecord
-from evalkit.training.packing import pack
-from evalkit.training.recipe import Recipe
+from evalkit.errors import UsageError
+from evalkit.training.manifest import CorpusRecord
+from evalkit.training.objectives import form_causal, form_masked
+from evalkit.training.packing import Ids, Stream, pack
+from evalkit.training.recipe import MicroWorld, Recipe
 from evalkit.training.tokenizer import train_tokenizer
 from evalkit.training.world.corpus import corpus
 from evalkit.training.world.passage import Passage
 from evalkit.training.world.world import World
 
-IGNORED = -100
-"""Label of a position that nothing is learnt from."""
+if TYPE_CHECKING:
+    from evalkit.training.corpus import TaskText
+
 _ENCODED_AT_ONCE = 512
+_SHOWN_TOKENS = 16
 
 
-@dataclass(slots=True)
-class TrainingData:
-    """Packed sequences in the order they are seen.
+class Source(Protocol):
+    """Token ids of sequences by their place in the order in which they are seen."""
+
+    def __getitem__(self, index: int) -> Ids: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Sequences in memory.
 
     Attributes:
-        inputs: Token ids, shape (sequences, context); padded with the end-of-document token.
-        labels: The same, with `IGNORED` where the sequence is padded.
+        ids: Token ids, shape (sequences, context); anything beyond a sequence's length.
+        lengths: Tokens in each.
     """
 
-    tokenizer: PreTrainedTokenizerFast
-    inputs: torch.Tensor
-    labels: torch.Tensor
-    record: CorpusRecord
+    ids: Ids
+    lengths: Ids
+
+    def __getitem__(self, index: int) -> Ids:
+        return self.ids[index, : self.lengths[index]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """A data set as Trainer takes it: inputs and labels of one sequence, by its place.
+
+    Attributes:
+        source: Their token ids.
+        count: How many there are.
+        form: Makes inputs and labels of token ids and their place.
+    """
+
+    source: Source
+    count: int
+    context: int
+    form: Callable[[Ids, int], dict[str, torch.Tensor]]
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return self.count
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return {"input_ids": self.inputs[index], "labels": self.labels[index]}
+        return self.form(self.source[index], index)
 
     def tokens_in(self, sequences: int) -> int:
         """Tokens in the first so many sequences, padding left out."""
-        return int((self.labels[:sequences] != IGNORED).sum())
+        if isinstance(self.source, Packed):
+            return int(self.source.lengths[:sequences].sum())
+        return sequences * self.context
 
 
-def prepare_data(recipe: Recipe) -> TrainingData:
-    """Generate the corpus, train the tokenizer on its beginning, and pack all that is needed."""
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """All that is seen in a training.
+
+    Attributes:
+        train: Sequences in the order in which they are learnt from.
+        held_out: Sequences that are only measured, if any.
+        record: What the corpus was.
+    """
+
+    tokenizer: PreTrainedTokenizerFast
+    train: Sequences
+    held_out: Sequences | None
+    record: CorpusRecord
+
+    def beginning(self, sequence: int) -> str:
+        """The first words of a training sequence, for people."""
+        text = str(self.tokenizer.decode(self.train.source[sequence][:_SHOWN_TOKENS]))
+        return " ".join(text.split())[:60]
+
+
+def prepare_data(
+    recipe: Recipe, out: Path, tests: "Iterable[TaskText]" = (), mirror: Path | None = None
+) -> TrainingData:
+    """Generate or open the corpus, with its tokenizer, and lay out all that is needed.
+
+    Args:
+        recipe: What to read.
+        out: Folder of the series; a text corpus is made in its folder `corpus`, once.
+        tests: Texts that must not be learnt from, for `corpus.decontaminate`.
+        mirror: Folder in the hub's layout that data sets are read from.
+
+    Raises:
+        UsageError: The corpus is too small for the recipe.
+    """
+    if isinstance(recipe.corpus, MicroWorld):
+        return _of_world(recipe, recipe.corpus)
+    return _of_text(recipe, out, tests, mirror)
+
+
+def _of_world(recipe: Recipe, choice: MicroWorld) -> TrainingData:
     tokenizer = train_tokenizer(
-        (passage.text for passage in islice(_passages(recipe), recipe.tokenizer.passages)),
+        (passage.text for passage in islice(_passages(choice), recipe.tokenizer.passages)),
         recipe.tokenizer.vocabulary,
         recipe.architecture.context,
+        recipe.tokenizer.kind,
+        recipe.tokenizer.mask,
     )
-    count = recipe.pretraining.steps * recipe.pretraining.batch_size
-    context = recipe.architecture.context
+    form = _form(recipe, tokenizer)
     reader = _Reader(tokenizer)
-    inputs = torch.full((count, context), tokenizer.eos_token_id)
-    labels = torch.full((count, context), IGNORED)
-    sequences = islice(pack(reader.documents(_passages(recipe)), context), count)
-    progress = tqdm(sequences, "preparing the corpus", count, unit="seq", delay=2, leave=False)
+    laid = _lay(reader.documents(_passages(choice)), recipe)
+    count = recipe.pretraining.steps * recipe.pretraining.batch_size
+    train = _packed(laid, count, recipe, form)
+    record = reader.record()
+    more = recipe.watch.held_out
+    return TrainingData(
+        tokenizer, train, _packed(laid, more, recipe, form) if more else None, record
+    )
+
+
+def _of_text(
+    recipe: Recipe, out: Path, tests: "Iterable[TaskText]", mirror: Path | None
+) -> TrainingData:
+    from evalkit.training.text import open_text
+
+    reader = open_text(recipe, out, tests, mirror)
+    context, seed = recipe.architecture.context, recipe.pretraining.seed
+    tokenizer = reader.tokenizer(context)
+    form = _form(recipe, tokenizer)
+    count = recipe.pretraining.steps * recipe.pretraining.batch_size
+    if recipe.pretraining.packing == "documents":
+        walk = (document.tolist() for document in reader.train.walk(seed))
+        train = _packed(pack(walk, context), count, recipe, form)
+    else:
+        train = Sequences(Stream(reader.train, context, seed), count, context, form)
+    held_out = None
+    if recipe.watch.held_out:
+        most = min(recipe.watch.held_out, reader.held_out.tokens // context)
+        held_out = Sequences(Stream(reader.held_out, context, None), most, context, form)
+    record = CorpusRecord(
+        sha256=reader.sha256,
+        passages=reader.passages,
+        characters=reader.characters,
+        tokens=reader.tokens,
+        folder=str(reader.folder),
+    )
+    return TrainingData(tokenizer, train, held_out, record)
+
+
+def _form(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerFast
+) -> Callable[[Ids, int], dict[str, torch.Tensor]]:
+    """How the recipe's objective makes inputs and labels of token ids."""
+    context, chosen = recipe.architecture.context, recipe.pretraining
+    if chosen.objective == "causal":
+        return form_causal(context, tokenizer.eos_token_id)
+    if tokenizer.mask_token_id is None:
+        raise UsageError(
+            "pretraining.objective = masked needs a mask token; set tokenizer.mask to true."
+        )
+    return form_masked(context, tokenizer, chosen.mask_share, chosen.seed)
+
+
+def _lay(documents: Iterator[list[int]], recipe: Recipe) -> Iterator[list[int]]:
+    """Sequences of the recipe's packing, from documents that come one after the other."""
+    length = recipe.architecture.context
+    if recipe.pretraining.packing != "stream":
+        yield from pack(documents, length)
+        return
+    rest: list[int] = []
+    for document in documents:
+        rest += document
+        while len(rest) >= length:
+            yield rest[:length]
+            rest = rest[length:]
+
+
+def _packed(
+    sequences: Iterator[list[int]],
+    count: int,
+    recipe: Recipe,
+    form: Callable[[Ids, int], dict[str, torch.Tensor]],
+) -> Sequences:
+    context = recipe.architecture.context
+    ids = np.zeros((count, context), np.int32)
+    lengths = np.zeros(count, np.int32)
+    taken = islice(sequences, count)
+    progress = tqdm(taken, "preparing the corpus", count, unit="seq", delay=2, leave=False)
     for row, sequence in enumerate(progress):
-        ids = torch.tensor(sequence)
-        inputs[row, : len(ids)] = ids
-        labels[row, : len(ids)] = ids
-    return TrainingData(tokenizer, inputs, labels, reader.record())
+        ids[row, : len(sequence)] = sequence
+        lengths[row] = len(sequence)
+    return Sequences(Packed(ids, lengths), count, context, form)
 
 
-def _passages(recipe: Recipe) -> Iterator[Passage]:
-    return corpus(World(recipe.corpus.seed), recipe.corpus)
+def _passages(choice: MicroWorld) -> Iterator[Passage]:
+    return corpus(World(choice.seed), choice)
 
 
 @dataclass(slots=True)

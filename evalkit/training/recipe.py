@@ -1,80 +1,192 @@
 """The recipe: every choice made in training a series of checkpoints, as one typed file."""
 
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, overload
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
-from evalkit.errors import UsageError
+from evalkit.training.corpus.settings import Prepared, Section, TextCorpus, Tokenizer
+from evalkit.training.recipe_file import read_recipe
+from evalkit.training.recipe_help import describe
 from evalkit.training.world.knobs import Knobs
 from evalkit.training.world.world import DEFAULT_SEED
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
 
 
-class Corpus(Knobs):
-    """The text to learn from: the micro-world, with the effects planted in it."""
+class MicroWorld(Knobs):
+    """The generated world, with the effects planted in it."""
 
     seed: int = Field(
         DEFAULT_SEED, description="seed of the world; the tasks in tasks/ ask about the default one"
     )
 
 
-class Tokenizer(_Section):
-    """The byte-level BPE tokenizer, trained on the beginning of the corpus."""
+class Architecture(Section):
+    """The model: any causal or masked one that transformers knows; the rest is for its config."""
 
-    vocabulary: int = Field(2048, ge=300, le=65536, description="number of tokens")
-    passages: int = Field(4000, ge=1, description="passages of the corpus it is trained on")
-
-
-class Architecture(_Section):
-    """The decoder: Qwen3-style, with normalised queries and keys and tied embeddings."""
-
+    model_type: str = Field(
+        "qwen3", description="qwen3, llama, gpt2, bert, or any other model_type of transformers"
+    )
     layers: int = Field(3, ge=1, description="transformer blocks")
     width: int = Field(192, ge=8, description="size of the hidden state")
     heads: int = Field(3, ge=1, description="attention heads; must divide the width")
+    key_value_heads: int | None = Field(
+        None, ge=1, description="heads of keys and values; as many as heads if there is no number"
+    )
     feed_forward: int = Field(512, ge=8, description="size of the feed-forward layer")
     context: int = Field(128, ge=16, description="longest sequence, in tokens")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout, wherever the model has one")
+    tie_embeddings: bool = Field(True, description="one matrix for the first layer and the last")
     initializer_range: float = Field(0.06, gt=0, description="deviation of the initial weights")
-
-
-class Pretraining(_Section):
-    """The optimisation: AdamW with linear warm-up and cosine decay."""
-
-    steps: int = Field(1500, ge=1, description="optimiser steps")
-    batch_size: int = Field(8, ge=1, description="packed sequences a step")
-    learning_rate: float = Field(4.5e-3, gt=0, description="peak rate")
-    warmup_steps: int = Field(60, ge=0, description="steps from rate 0 to the peak")
-    weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    precision: Literal["bf16", "fp32"] = Field(
-        "bf16", description="autocast type; weights are fp32"
+    attention: Literal["eager", "sdpa", "flash_attention_2"] = Field(
+        "eager", description="eager is quickest on CPUs at short contexts, sdpa elsewhere"
     )
-    seed: int = Field(0, ge=0, description="seed of the initial weights")
+    config: dict[str, Any] = Field(
+        default_factory=dict, description="further keys of the model's own configuration"
+    )
+
+    @model_validator(mode="after")
+    def _even_heads(self) -> "Architecture":
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ValueError(
+                f"architecture.heads must divide the width {self.width} into even parts, and "
+                f"{self.heads} does not"
+            )
+        if self.heads % (self.key_value_heads or self.heads):
+            raise ValueError(
+                f"architecture.key_value_heads must divide the {self.heads} heads, and "
+                f"{self.key_value_heads} does not"
+            )
+        return self
+
+
+class Pretraining(Section):
+    """The optimisation: AdamW with linear warm-up and a schedule."""
+
+    objective: Literal["causal", "masked"] = Field(
+        "causal", description="causal foretells the next token, masked those that are masked"
+    )
+    mask_share: float = Field(
+        0.15, gt=0, lt=1, description="masked: share of tokens to foretell (BERT's 80/10/10)"
+    )
+    packing: Literal["auto", "documents", "stream"] = Field(
+        "auto",
+        description="documents stay whole, the longest cut, or run on as one stream; auto is "
+        "documents for the micro-world, stream for text",
+    )
+    steps: int = Field(1500, ge=1, description="optimiser steps")
+    batch_size: int = Field(8, ge=1, description="packed sequences a step, over all processes")
+    accumulation: int = Field(1, ge=1, description="parts in which a step is computed, for memory")
+    learning_rate: float = Field(4.5e-3, gt=0, description="peak rate")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="how the rate falls; constant falls only at the end (decay_share)"
+    )
+    warmup_steps: int = Field(60, ge=0, description="steps from rate 0 to the peak")
+    decay_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="constant: share of the steps in which the rate falls, linearly",
+    )
+    final_rate: float = Field(0.0, ge=0, le=1, description="share of the peak rate at the end")
+    weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay")
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's memory of gradients")
+    beta2: float = Field(0.98, ge=0, lt=1, description="AdamW's memory of their squares")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    precision: Literal["bf16", "fp16", "fp32"] = Field(
+        "bf16", description="autocast type; weights are fp32; fp16 needs a GPU"
+    )
+    activation_checkpointing: bool = Field(
+        False, description="compute activations twice instead of keeping them: less memory"
+    )
+    compile: bool = Field(False, description="torch.compile; needs a C++ compiler, and minutes")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="where to train")
+    seed: int = Field(0, ge=0, description="seed of weights, dropout, masks and order of text")
     threads: int = Field(
         1,
         ge=1,
         description="CPU threads; two are faster on idle cores, many times slower on busy ones",
     )
     save_at: tuple[float, ...] = Field(
-        (0.3, 1.0), description="shares of the steps after which a checkpoint is saved"
+        (0.3, 1.0), description="shares of the steps after which a checkpoint is saved for good"
+    )
+
+    @field_validator("save_at")
+    @classmethod
+    def _shares(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if not shares or not all(0 < share <= 1 for share in shares):
+            raise ValueError("pretraining.save_at must be shares above 0 and up to 1")
+        return shares
+
+    @model_validator(mode="after")
+    def _batches(self) -> "Pretraining":
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"pretraining.accumulation must divide the batch_size {self.batch_size}, and "
+                f"{self.accumulation} does not"
+            )
+        return self
+
+
+class Watch(Section):
+    """What is looked at while it trains; metrics.parquet beside the checkpoints has all of it."""
+
+    log_every: int = Field(10, ge=1, description="steps between two looks at the loss")
+    held_out: int = Field(0, ge=0, description="sequences not learnt from but measured; 0 for none")
+    evaluate_every: int = Field(100, ge=1, description="steps between two measurements of those")
+    report_to: tuple[Literal["tensorboard", "trackio", "mlflow"], ...] = Field(
+        (), description="where else metrics go: tensorboard, trackio, mlflow"
     )
 
 
-class Recipe(_Section):
+class Saving(Section):
+    """Further checkpoints, to go on from (`--resume`) after a power cut or a kill."""
+
+    every_steps: int | None = Field(None, ge=1, description="steps between two of them")
+    every_minutes: float | None = Field(None, gt=0, description="minutes between two of them")
+    keep_last: int = Field(2, ge=1, description="newest ones kept")
+    keep_best: int = Field(1, ge=0, description="ones kept for their loss on held-out sequences")
+
+
+class Scale(Section):
+    """Several processes, started by `torchrun --nproc-per-node N -m evalkit train RECIPE`."""
+
+    strategy: Literal["ddp", "fsdp2", "zero1", "zero2", "zero3"] = Field(
+        "ddp", description="ddp, fsdp2 (weights sharded), or DeepSpeed's ZeRO 1, 2 or 3"
+    )
+    cpu_offload: bool = Field(False, description="fsdp2, zero2 and zero3: keep shards on the host")
+
+
+def _kind(value: Any) -> str:
+    """Which corpus is meant: the key that only it has tells."""
+    for model, key, tag in ((TextCorpus, "collect", "text"), (Prepared, "prepared", "prepared")):
+        if isinstance(value, model) or (isinstance(value, dict) and key in value):
+            return tag
+    return "micro-world"
+
+
+Corpus = Annotated[
+    Annotated[MicroWorld, Tag("micro-world")]
+    | Annotated[TextCorpus, Tag("text")]
+    | Annotated[Prepared, Tag("prepared")],
+    Discriminator(_kind),
+]
+
+
+class Recipe(Section):
     """A series of checkpoints, from corpus to weights; the defaults make the micro-world's."""
 
     name: str = Field(
         "micro", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the series"
     )
-    corpus: Corpus = Field(default_factory=Corpus)
+    corpus: Corpus = Field(default_factory=MicroWorld, description="the text to learn from")
     tokenizer: Tokenizer = Field(default_factory=Tokenizer)
     architecture: Architecture = Field(default_factory=Architecture)
     pretraining: Pretraining = Field(default_factory=Pretraining)
+    watch: Watch = Field(default_factory=Watch)
+    saving: Saving = Field(default_factory=Saving)
+    scale: Scale = Field(default_factory=Scale)
 
     @classmethod
     def tiny(cls) -> "Recipe":
@@ -88,7 +200,7 @@ class Recipe(_Section):
 
     @property
     def save_steps(self) -> list[int]:
-        """Steps after which a checkpoint is saved, early to late."""
+        """Steps after which a checkpoint is saved for good, early to late."""
         steps = self.pretraining.steps
         return sorted({max(1, round(share * steps)) for share in self.pretraining.save_at})
 
@@ -103,103 +215,36 @@ class Recipe(_Section):
         return self.pretraining.batch_size * self.architecture.context
 
 
-def load_recipe(path: Path | None = None, overrides: dict[str, str] | None = None) -> Recipe:
+@overload
+def load_recipe(
+    path: str | Path | None = ..., overrides: dict[str, str] | None = ...
+) -> Recipe: ...
+@overload
+def load_recipe(
+    path: str | Path | None = ...,
+    overrides: dict[str, str] | None = ...,
+    *,
+    model: type[AnyRecipe],
+) -> AnyRecipe: ...
+def load_recipe(
+    path: str | Path | None = None,
+    overrides: dict[str, str] | None = None,
+    *,
+    model: type[BaseModel] = Recipe,
+) -> BaseModel:
     """Read a recipe from a YAML file and apply overrides to it.
 
     Args:
-        path: The file; None for the defaults, which make the micro-world's series.
+        path: The file, or the name of a recipe that is shipped; None for the defaults.
         overrides: Dotted key -> value in YAML, such as `{"corpus.rude_share": "0.5"}`.
+        model: Kind of recipe.
 
     Raises:
         UsageError: The file cannot be read, a key is unknown, or a value is impossible.
     """
-    values = _read(path) if path else {}
-    for key, text in (overrides or {}).items():
-        _override(values, key, text)
-    source = str(path) if path else "the recipe"
-    try:
-        recipe = Recipe.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(_explain(error, source)) from None
-    _check(recipe, source)
-    return recipe
+    return read_recipe(path, overrides or {}, model)
 
 
-def describe_recipe() -> str:
-    """Every key of a recipe with its default, as the YAML of the default recipe with comments."""
-    lines = []
-    defaults = Recipe()
-    for name, field in Recipe.model_fields.items():
-        section = getattr(defaults, name)
-        if not isinstance(section, BaseModel):
-            lines.append(f"{name}: {section}  # {field.description}")
-            continue
-        lines.append(f"\n# {(type(section).__doc__ or '').strip()}\n{name}:")
-        for key, inner in type(section).model_fields.items():
-            value = yaml.safe_dump(section.model_dump(mode="json")[key], default_flow_style=True)
-            lines.append(f"  {key}: {value.splitlines()[0]}  # {inner.description}")
-    return "\n".join(lines) + "\n"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UsageError(f"Cannot read the recipe {path}: {reason}.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "malformed"
-        raise UsageError(f"The recipe {path}{where} is not valid YAML: {problem}.") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise UsageError(f"The recipe {path} must be a mapping of sections; see --help-recipe.")
-    return values
-
-
-def _override(values: dict[str, Any], key: str, text: str) -> None:
-    *sections, last = key.split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise UsageError(f"Cannot set {key}: {section} is not a section of the recipe.")
-    try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UsageError(f"Cannot set {key}: {text!r} is not a YAML value.") from None
-
-
-def _explain(error: ValidationError, source: str) -> str:
-    """The first fault in one sentence, with the nearest key where one is unknown."""
-    fault = error.errors()[0]
-    if not fault["loc"]:  # a key that is no text has no name to show
-        return f"A key of {source} is no readable text: {fault['msg']}."
-    *sections, last = [str(part) for part in fault["loc"]]
-    key = ".".join([*sections, last])
-    if fault["type"] == "extra_forbidden":
-        known = list(_fields(sections))
-        near = get_close_matches(last, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
-        return f"Unknown key {key!r} in {source}; {hint}"
-    return f"Bad value for {key!r} in {source}: {fault['msg']}, not {fault['input']!r}."
-
-
-def _fields(sections: list[str]) -> dict[str, Any]:
-    model: Any = Recipe
-    for section in sections:
-        model = model.model_fields[section].annotation
-    return dict(model.model_fields)
-
-
-def _check(recipe: Recipe, source: str) -> None:
-    """What no single field can tell."""
-    model, training = recipe.architecture, recipe.pretraining
-    if model.width % model.heads or (model.width // model.heads) % 2:
-        raise UsageError(
-            f"architecture.heads in {source} must divide the width {model.width} into even parts, "
-            f"and {model.heads} does not."
-        )
-    if not training.save_at or not all(0 < share <= 1 for share in training.save_at):
-        raise UsageError(f"pretraining.save_at in {source} must be shares above 0 and up to 1.")
+def describe_recipe(model: type[BaseModel] = Recipe) -> str:
+    """Every key of a kind of recipe with its default, as commented YAML."""
+    return describe(model)
