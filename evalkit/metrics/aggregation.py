@@ -4,17 +4,18 @@ Every aggregation is a function of *sums* of per-sample statistics. A mean sums 
 a perplexity two (log-likelihood and weight), BLEU ten (lengths and n-gram counts). Because sums are
 all it takes, documents can be resampled by one matrix product, for any metric.
 
-The names are those of `lm_eval.api.registry.AGGREGATION_REGISTRY`. Absent are `median` and
-`bypass`, which are no functions of sums.
+The names are those of `lm_eval.api.registry.AGGREGATION_REGISTRY`, and further ones of our own.
+Absent are `median` and `bypass`, which are no functions of sums.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from evalkit.metrics import calibration, classes
+from evalkit.metrics.arrays import Array
+from evalkit.metrics.arrays import ratio as _ratio
 
 _BLEU_ORDER = 4
 _CHRF_BETA = 2
@@ -29,13 +30,13 @@ class Aggregation:
             NaN where undefined.
         size: Numbers a sample contributes.
         is_mean: Whether the value is the plain mean of one number a sample.
-        is_class: Whether a sample is one cell of a two-class confusion matrix.
+        right: For metrics of classes, whether each sample (n, size) is told rightly: 1 or 0.
     """
 
     value: Callable[[Array, Array], Array]
     size: int = 1
     is_mean: bool = False
-    is_class: bool = False
+    right: Callable[[Array], Array] | None = None
 
     def sample_values(self, statistics: Array) -> Array:
         """What each sample says alone, shape (n,) from (n, size): its value, NaN where undefined.
@@ -43,22 +44,20 @@ class Aggregation:
         A single sample has no F1 and no correlation; what it has is a class told rightly (1) or
         not (0).
         """
-        if self.is_class:
-            right: Array = statistics[:, 0] + statistics[:, 3]
-            return right
+        if self.right is not None:
+            return self.right(statistics)
         return self.value(statistics, np.ones(len(statistics)))
-
-
-def _ratio(above: Array, below: Array) -> Array:
-    """Quotient, NaN where the denominator is 0."""
-    above, below = np.broadcast_arrays(np.asarray(above, float), np.asarray(below, float))
-    quotient: Array = np.full(above.shape, np.nan)
-    return np.divide(above, below, out=quotient, where=below != 0)
 
 
 def _exp(power: Array) -> Array:
     with np.errstate(over="ignore"):
         return np.exp(power)
+
+
+def _agrees(statistics: Array) -> Array:
+    """Whether a sample's one cell of a two-class confusion matrix is on its diagonal."""
+    told: Array = statistics[:, 0] + statistics[:, 3]
+    return told
 
 
 def _mean(sums: Array, n: Array) -> Array:
@@ -159,10 +158,16 @@ AGGREGATIONS: dict[str, Aggregation] = {
     "perplexity": Aggregation(_perplexity),
     "weighted_perplexity": Aggregation(_weighted_perplexity, size=2),
     "bits_per_byte": Aggregation(_bits_per_byte, size=2),
-    "f1": Aggregation(_f1, size=4, is_class=True),
-    "matthews_corrcoef": Aggregation(_matthews_corrcoef, size=4, is_class=True),
+    "f1": Aggregation(_f1, size=4, right=_agrees),
+    "matthews_corrcoef": Aggregation(_matthews_corrcoef, size=4, right=_agrees),
     "bleu": Aggregation(_bleu, size=2 + 2 * _BLEU_ORDER),
     "chrf": Aggregation(_chrf, size=3 * 6),
     "chrf++": Aggregation(_chrf, size=3 * 8),
     "ter": Aggregation(_ter, size=2),
+    "ece": Aggregation(calibration.expected_calibration_error, size=calibration.SIZE),
+    "precision_macro": Aggregation(classes.precision_macro, classes.SIZE, right=classes.agrees),
+    "recall_macro": Aggregation(classes.recall_macro, classes.SIZE, right=classes.agrees),
+    "f1_macro": Aggregation(classes.f1_macro, classes.SIZE, right=classes.agrees),
+    "f1_micro": Aggregation(classes.f1_micro, classes.SIZE, right=classes.agrees),
+    "mcc_classes": Aggregation(classes.mcc_classes, classes.SIZE, right=classes.agrees),
 }

@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+from evalkit.metrics.calibration import calibration_statistics
+from evalkit.metrics.classes import class_statistics
+
 Statistics = tuple[float, ...]
 
 
@@ -21,8 +24,9 @@ def sample_statistics(aggregation: str, item: object) -> Statistics | None:
         aggregation: lm-eval's name of the aggregation.
         item: What lm-eval's `process_results` gave for one document: a number (mean, nanmean,
             perplexity), (log-likelihood in nats, weight) for weighted_perplexity and bits_per_byte,
-            (gold, predicted) class 0 or 1 for f1 and matthews_corrcoef, (gold, probabilities) for
-            brier_score, (reference or references, text) for bleu, chrf, chrf++ and ter.
+            (gold, predicted) class 0 or 1 for f1 and matthews_corrcoef, of several classes for
+            precision_macro, recall_macro, f1_macro, f1_micro and mcc_classes, (gold, probabilities)
+            for brier_score and ece, (reference or references, text) for bleu, chrf, chrf++ and ter.
 
     Returns:
         As many numbers as `AGGREGATIONS[aggregation].size`; None where the aggregation is no
@@ -77,44 +81,33 @@ def _text_pair(item: Any) -> tuple[list[str], str]:
     return references, text
 
 
-def _sacrebleu(make: Callable[[], Any]) -> Callable[[Any], Statistics]:
-    """Extractor by one of sacrebleu's metrics, with its defaults, as lm-eval uses it."""
-    metric = cache(make)
+def sacrebleu_metric(aggregation: str) -> Any:
+    """Sacrebleu's metric of this name with its defaults, as lm-eval uses it; None for others."""
+    # sacrebleu takes a tenth of a second to import; only these metrics need it.
+    from sacrebleu.metrics import BLEU, CHRF, TER
+
+    makers: dict[str, Callable[[], Any]] = {
+        "bleu": lambda: BLEU(force=True),
+        "chrf": CHRF,
+        "chrf++": lambda: CHRF(word_order=2),
+        "ter": TER,
+    }
+    return makers[aggregation]() if aggregation in makers else None
+
+
+def _sacrebleu(aggregation: str) -> Callable[[Any], Statistics]:
+    """Extractor by one of sacrebleu's metrics."""
+    metric = cache(sacrebleu_metric)
 
     def extract(item: Any) -> Statistics:
         references, text = _text_pair(item)
         # sacrebleu's own significance tests are built on this method; goldens in the tests hold it.
-        rows: Sequence[Sequence[float]] = metric()._extract_corpus_statistics(
+        rows: Sequence[Sequence[float]] = metric(aggregation)._extract_corpus_statistics(
             [text], [[reference] for reference in references]
         )
         return tuple(float(number) for number in rows[0])
 
     return extract
-
-
-# sacrebleu takes a tenth of a second to import; only these metrics need it.
-def _bleu_metric() -> Any:
-    from sacrebleu.metrics import BLEU
-
-    return BLEU(force=True)
-
-
-def _chrf_metric() -> Any:
-    from sacrebleu.metrics import CHRF
-
-    return CHRF()
-
-
-def _chrf_words_metric() -> Any:
-    from sacrebleu.metrics import CHRF
-
-    return CHRF(word_order=2)
-
-
-def _ter_metric() -> Any:
-    from sacrebleu.metrics import TER
-
-    return TER()
 
 
 _EXTRACTORS: dict[str, Callable[[Any], Statistics]] = {
@@ -126,8 +119,10 @@ _EXTRACTORS: dict[str, Callable[[Any], Statistics]] = {
     "bits_per_byte": _weighted,
     "f1": _confusion,
     "matthews_corrcoef": _confusion,
-    "bleu": _sacrebleu(_bleu_metric),
-    "chrf": _sacrebleu(_chrf_metric),
-    "chrf++": _sacrebleu(_chrf_words_metric),
-    "ter": _sacrebleu(_ter_metric),
+    **{name: _sacrebleu(name) for name in ("bleu", "chrf", "chrf++", "ter")},
+    "ece": calibration_statistics,
+    **dict.fromkeys(
+        ("precision_macro", "recall_macro", "f1_macro", "f1_micro", "mcc_classes"),
+        class_statistics,
+    ),
 }

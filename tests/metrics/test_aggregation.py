@@ -50,6 +50,10 @@ PROBABILITIES = [
     (RANDOM.randint(0, 3), np.random.default_rng(i).dirichlet(np.ones(4))) for i in range(50)
 ]
 
+# Ours; the goldens hold them to scikit-learn.
+OWN = {"ece", "precision_macro", "recall_macro", "f1_macro", "f1_micro", "mcc_classes"}
+CLASSES_OF_FIVE = [(RANDOM.randrange(5), RANDOM.randrange(5)) for _ in range(100)]
+
 ITEMS = {
     "mean": NUMBERS,
     "nanmean": [*NUMBERS, float("nan"), float("nan")],
@@ -63,6 +67,8 @@ ITEMS = {
     "chrf": TEXTS,
     "chrf++": TEXTS,
     "ter": TEXTS,
+    "ece": PROBABILITIES,
+    **dict.fromkeys(sorted(OWN - {"ece"}), CLASSES_OF_FIVE),
 }
 
 
@@ -72,11 +78,11 @@ def value(aggregation: str, items: list) -> float:
 
 
 def test_covers_every_aggregation_of_lm_eval_that_sums() -> None:
-    assert set(AGGREGATIONS) == set(AGGREGATION_REGISTRY) - {"median", "bypass"}
+    assert set(AGGREGATIONS) - OWN == set(AGGREGATION_REGISTRY) - {"median", "bypass"}
     assert set(ITEMS) == set(AGGREGATIONS)
 
 
-@pytest.mark.parametrize("aggregation", ITEMS)
+@pytest.mark.parametrize("aggregation", sorted(set(ITEMS) - OWN))
 def test_agrees_with_lm_eval(aggregation: str) -> None:
     items = ITEMS[aggregation]
     assert value(aggregation, items) == pytest.approx(get_aggregation(aggregation)(items), rel=1e-9)
@@ -164,6 +170,8 @@ def test_degenerate_classes_follow_scikit_learn_where_it_is_defined(
 @pytest.mark.parametrize(
     ("aggregation", "item"),
     [
+        ("f1_macro", (9, 1)),
+        ("ece", (0, [float("nan"), 0.5])),
         ("median", 1.0),
         ("a task's own", 1.0),
         ("mean", (0, [1.0, 2.0])),
@@ -202,3 +210,17 @@ def test_a_classified_sample_alone_is_right_or_wrong() -> None:
     items = [(1, 1), (0, 1), (1, 0), (0, 0)]
     rows = np.array([sample_statistics("f1", item) for item in items])
     assert AGGREGATIONS["f1"].sample_values(rows).tolist() == [1, 0, 0, 1]
+
+
+def test_a_sample_of_several_classes_alone_is_right_or_wrong() -> None:
+    items = [(3, 3), (0, 1), (-100, 2), (0, 0)]
+    for name in sorted(OWN - {"ece"}):
+        rows = np.array([sample_statistics(name, item) for item in items])
+        assert AGGREGATIONS[name].sample_values(rows).tolist() == [1, 0, 0, 1]
+
+
+def test_an_answer_outside_the_choices_is_a_class_of_its_own() -> None:
+    items = [(0, 0), (1, 1), (-100, 1), (-100, 0)]
+    columns = [gold for gold, _ in items], [predicted for _, predicted in items]
+    assert value("f1_macro", items) == pytest.approx(f1_score(*columns, average="macro"))
+    assert value("mcc_classes", items) == pytest.approx(matthews_corrcoef(*columns))
