@@ -17,7 +17,7 @@ from evalkit.training.recipe import Recipe
 _USUAL = 64
 """Steps whose losses say what is usual."""
 _SPIKE_DEVIATIONS, _SPIKE_SHARE = 8.0, 0.15
-_FLAT_SHARE = 0.002
+_FLAT_SHARE, _FALLING_SHARE = 0.002, 0.01
 _WRITE_EVERY_S = 20.0
 
 
@@ -196,10 +196,13 @@ class Watch:
         values = list(self._recent)
         before, after = values[:window], values[window:]
         gain = statistics.fmean(before) - statistics.fmean(after)
-        spread = (statistics.variance(before) + statistics.variance(after)) / window
-        is_flat = gain < _FLAT_SHARE * statistics.fmean(before) and gain < 2 * math.sqrt(spread)
-        is_new, self._is_flat = is_flat and not self._is_flat, is_flat
-        if not is_new:
+        mean = statistics.fmean(before)
+        error = math.sqrt((statistics.variance(before) + statistics.variance(after)) / window)
+        if self._is_flat:  # until it clearly falls again, so that noise does not end a plateau
+            self._is_flat = gain < _FALLING_SHARE * mean or gain < 3 * error
+            return None, None
+        self._is_flat = gain < _FLAT_SHARE * mean and gain < 2 * error
+        if not self._is_flat:
             return None, None
         text = (
             f"Plateau at step {step}: the loss has not fallen over the last {2 * window} steps "
