@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
+from numpy.typing import NDArray
 
 from evalkit.errors import DataError
 from evalkit.training.corpus.datasheet import DATASHEET_NAME, Datasheet
@@ -35,7 +36,7 @@ TOKENIZER_NAME = "tokenizer.json"
 TOKENS_FOLDER = "tokens"
 DOCUMENTS_FOLDER = "documents"
 
-Ids = np.ndarray[Any, np.dtype[Any]]
+Ids = NDArray[Any]
 
 
 class Documents(Sequence[Ids]):
@@ -57,9 +58,14 @@ class Documents(Sequence[Ids]):
         return self._shards.document(int(self._places[index]))
 
     @cached_property
+    def lengths(self) -> Ids:
+        """Tokens in each of them."""
+        return self._shards.lengths[self._places]
+
+    @cached_property
     def tokens(self) -> int:
         """Tokens in all of them."""
-        return int(self._shards.lengths[self._places].sum())
+        return int(self.lengths.sum())
 
     def order(self, seed: int | None, round_: int = 0) -> Ids:
         """Indices in the order of a round; as they lie if there is no seed."""
@@ -104,7 +110,7 @@ class _Shards:
             with pa.ipc.open_file(pa.memory_map(str(path))) as file:
                 for number in range(file.num_record_batches):
                     batch = file.get_batch(number)
-                    tokens = batch.column("tokens")
+                    tokens: Any = batch.column("tokens")
                     offsets = tokens.offsets.to_numpy()
                     self._batches.append(_Batch(offsets, tokens.values.to_numpy()))
                     held_out.append(batch.column("held_out").to_numpy(zero_copy_only=False))
@@ -188,7 +194,7 @@ class CorpusReader:
 
     def texts(self) -> Iterator[str]:
         """The documents themselves, in the order in which they lie."""
-        from evalkit.training.corpus.shards import read_documents
+        from evalkit.training.corpus.document import read_documents
 
         for document in read_documents(self.folder / DOCUMENTS_FOLDER):
             yield document.text

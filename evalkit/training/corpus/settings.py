@@ -7,12 +7,12 @@ settings, and else makes it:
 
     from evalkit.training.corpus import CorpusReader, prepare_corpus
 
-    reader = prepare_corpus(recipe.corpus, recipe.tokenizer, out / "corpus", context=...)
+    reader = prepare_corpus(recipe.corpus, recipe.tokenizer, out / "corpus", context=..., tests=...)
     reader = CorpusReader.open(out / "corpus")        # one that is there already
     reader.made_from(recipe.corpus, recipe.tokenizer)  # whether it is the one wanted
 
-See `reader.py` for what it yields. Nothing here is generated: `prepare_corpus` asks no registry, a
-face passes the texts of the tasks in `decontaminate.tasks` to it.
+See `reader.py` for what it yields. `prepare_corpus` asks no registry: a face passes it the texts of
+the tasks in `decontaminate.tasks`, which `evalkit.cli.task_texts` finds.
 """
 
 from pathlib import Path
