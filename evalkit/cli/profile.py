@@ -62,7 +62,7 @@ def profile(
 
     quiet_libraries()
     with quick_imports():
-        from evalkit.profiling.profile import profile as measure
+        from evalkit.profiling.measure import profile as measure
     result = measure(
         model,
         batch_sizes=batch_sizes,
@@ -78,8 +78,12 @@ def profile(
     )
     if as_json:
         print(json.dumps(result.summary(), allow_nan=False))
-    else:
-        _print(result, ProfileSettings.checked(**result.manifest.settings))
+        return
+    asked = ProfileSettings.checked(model=model, prompt_tokens=prompt_tokens).prompt_tokens
+    used = ProfileSettings.checked(**result.manifest.settings).prompt_tokens
+    if left_out := [str(tokens) for tokens in asked if tokens not in used]:
+        note(f"note: prompts of {', '.join(left_out)} tokens leave no room in the model's context.")
+    _print(result, ProfileSettings.checked(**result.manifest.settings))
 
 
 def _limits(pairs: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.profiling.settings import ProfileSettings
 
 if TYPE_CHECKING:
-    from evalkit.profiling.profile import profile
+    from evalkit.profiling.measure import profile
 
 __all__ = ["ProfileSettings", "profile"]
 
@@ -17,5 +17,5 @@ __all__ = ["ProfileSettings", "profile"]
 def __getattr__(name: str) -> Any:
     """Load what needs torch on first use, so that reading the settings does not."""
     if name == "profile":
-        return import_module("evalkit.profiling.profile").profile
+        return import_module("evalkit.profiling.measure").profile
     raise AttributeError(f"module 'evalkit.profiling' has no attribute {name!r}")

@@ -22,8 +22,8 @@ STEP_S = 0.02
 @pytest.fixture
 def peaks(monkeypatch):
     """A machine of known peaks, which need not be measured."""
-    monkeypatch.setattr("evalkit.profiling.profile.matmul_peak", lambda *_: (50.0, 100.0))
-    monkeypatch.setattr("evalkit.profiling.profile.copy_peak", lambda _: 10.0)
+    monkeypatch.setattr("evalkit.profiling.measure.matmul_peak", lambda *_: (50.0, 100.0))
+    monkeypatch.setattr("evalkit.profiling.measure.copy_peak", lambda _: 10.0)
 
 
 @pytest.fixture
