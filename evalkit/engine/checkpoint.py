@@ -4,15 +4,18 @@ import hashlib
 import json
 import struct
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError
+from evalkit.types import digest
 
 TRAINING_MANIFEST = "evalkit.json"
+ADAPTER_CONFIG = "adapter_config.json"
+_ADAPTER_WEIGHTS = "adapter_model.safetensors"
 # In the order in which lm-eval looks for them.
 CONTEXT_LENGTH_NAMES = ("n_positions", "max_position_embeddings", "n_ctx")
 _LONGEST_NAME = 255
@@ -45,6 +48,9 @@ class Checkpoint:
         weights: The safetensors files, sorted by name.
         tensors: Tensor name -> shape, from the files' headers.
         trusts_code: Whether the user has allowed Python code in the folder to run.
+        base: Where the folder holds an adapter, the checkpoint that it is added to; config,
+            weights and tensors are then of both.
+        virtual_tokens: Tokens of the context that an adapter's prefix takes.
     """
 
     path: Path
@@ -52,6 +58,8 @@ class Checkpoint:
     weights: tuple[Path, ...]
     tensors: dict[str, tuple[int, ...]]
     trusts_code: bool = False
+    base: "Checkpoint | None" = None
+    virtual_tokens: int = 0
 
     @property
     def architecture(self) -> str | None:
@@ -77,7 +85,8 @@ class Checkpoint:
     def max_length(self) -> int | None:
         """Context length in tokens, by its usual names."""
         values = (self.config.get(name) for name in CONTEXT_LENGTH_NAMES)
-        return next((value for value in values if isinstance(value, int)), None)
+        found = next((value for value in values if isinstance(value, int)), None)
+        return None if found is None else found - self.virtual_tokens
 
     @property
     def training(self) -> dict[str, Any] | None:
@@ -88,19 +97,30 @@ class Checkpoint:
     @cached_property
     def weights_hash(self) -> str:
         """SHA-256 over the weights and the configurations, first 16 hex digits."""
+        if self.base is not None:
+            config = _read_json(self.path / ADAPTER_CONFIG) | {"base_model_name_or_path": None}
+            return digest([_hash_files([self.weights[0]]), config, self.base.weights_hash])
         configs = [self.path / name for name in ("config.json", "generation_config.json")]
         return _hash_files([*self.weights, *(file for file in configs if file.is_file())])
 
     @cached_property
     def tokenizer_hash(self) -> str:
         """SHA-256 over the tokenizer files, first 16 hex digits."""
-        return _hash_files(
-            [self.path / name for name in _TOKENIZER_FILES if (self.path / name).is_file()]
-        )
+        files = [self.tokenizer_folder / name for name in _TOKENIZER_FILES]
+        return _hash_files([file for file in files if file.is_file()])
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Where the tokenizer is: with an adapter, or with its base."""
+        return self.path if self.base is None or _has_tokenizer(self.path) else self.base.path
 
 
 def open_checkpoint(
-    model: str | Path, mirror: str | Path | None = None, trusted: Collection[Path] = ()
+    model: str | Path,
+    mirror: str | Path | None = None,
+    trusted: Collection[Path] = (),
+    *,
+    causal: bool = True,
 ) -> Checkpoint:
     """Check a checkpoint's files without loading them.
 
@@ -108,11 +128,15 @@ def open_checkpoint(
         model: A folder, or `org/name` of a model in the mirror.
         mirror: Folder in the hub's layout, with `models/<org>/<name>/`.
         trusted: Checkpoints whose own Python code may run.
+        causal: Refuse what is no causal language model.
 
     Raises:
-        DataError: It is no checkpoint, holds pickled weights only, or a file is damaged.
+        DataError: It is no checkpoint, or an adapter without its base, holds pickled weights only,
+            or a file is damaged.
     """
     path = _locate(model, mirror)
+    if (path / ADAPTER_CONFIG).is_file():
+        return _open_adapter(path, mirror, trusted)
     if not (path / "config.json").is_file():
         raise DataError(
             f"{path} is no checkpoint: it has no config.json; name the folder that "
@@ -125,14 +149,44 @@ def open_checkpoint(
     tensors: dict[str, tuple[int, ...]] = {}
     for file in weights:
         tensors.update(_read_header(file))
-    if not any((path / name).is_file() for name in _TOKENIZER_FILES[:3]):
+    if not _has_tokenizer(path):
         raise DataError(
             f"{path} has no tokenizer; copy its tokenizer files (tokenizer.json) into the folder."
         )
     trusts_code = path in [folder.resolve() for folder in trusted]
     checkpoint = Checkpoint(path, config, weights, tensors, trusts_code)
-    _check_causal(checkpoint)
+    if causal:
+        _check_causal(checkpoint)
     return checkpoint
+
+
+def _open_adapter(path: Path, mirror: str | Path | None, trusted: Collection[Path]) -> Checkpoint:
+    """An adapter in peft's layout, with the checkpoint that it names as its base."""
+    config = _read_json(path / ADAPTER_CONFIG)
+    name = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    if not isinstance(name, str) or not name:
+        raise DataError(f"{path / ADAPTER_CONFIG} does not name its base_model_name_or_path.")
+    weights = path / _ADAPTER_WEIGHTS
+    if not weights.is_file():
+        _refuse_pickled(path)
+        raise DataError(f"{path} is an adapter and has no {_ADAPTER_WEIGHTS}.")
+    beside = path / name
+    if not Path(name).is_dir() and not beside.is_dir() and not _mirrored(name, mirror):
+        raise DataError(
+            f"{path} is the adapter of {name}, which is not there; name its place in "
+            f"{ADAPTER_CONFIG} as base_model_name_or_path."
+        )
+    base = open_checkpoint(beside if beside.is_dir() else name, mirror, trusted)
+    if base.base is not None:
+        raise DataError(f"{path} is the adapter of {name}, itself an adapter; merge that first.")
+    return replace(
+        base,
+        path=path,
+        weights=(weights, *base.weights),
+        tensors=base.tensors | dict(_read_header(weights)),
+        base=base,
+        virtual_tokens=int(config.get("num_virtual_tokens") or 0),
+    )
 
 
 def _locate(model: str | Path, mirror: str | Path | None) -> Path:
@@ -143,15 +197,22 @@ def _locate(model: str | Path, mirror: str | Path | None) -> Path:
         return path.resolve()
     if path.is_file():
         raise DataError(f"{path} is a file; --model takes the checkpoint's folder.")
-    if mirror is not None:
-        mirrored = Path(mirror) / "models" / path
-        if mirrored.is_dir():
-            return mirrored.resolve()
+    if mirrored := _mirrored(path, mirror):
+        return mirrored.resolve()
     where = f" nor in the mirror {mirror}" if mirror is not None else ""
     raise DataError(
         f"There is no checkpoint at {path}{where}; "
         "name a folder with config.json and *.safetensors."
     )
+
+
+def _mirrored(model: str | Path, mirror: str | Path | None) -> Path | None:
+    found = None if mirror is None else Path(mirror) / "models" / model
+    return found if found is not None and found.is_dir() else None
+
+
+def _has_tokenizer(path: Path) -> bool:
+    return any((path / name).is_file() for name in _TOKENIZER_FILES[:3])
 
 
 def _weight_files(path: Path) -> tuple[Path, ...]:
@@ -168,13 +229,17 @@ def _weight_files(path: Path) -> tuple[Path, ...]:
     files = tuple(sorted(path.glob("*.safetensors")))
     if files:
         return files
+    _refuse_pickled(path)
+    raise DataError(f"{path} is no checkpoint: it has no *.safetensors file.")
+
+
+def _refuse_pickled(path: Path) -> None:
     pickled = [file for pattern in _PICKLED for file in sorted(path.glob(pattern))]
     if pickled:
         raise DataError(
             f"{pickled[0]} is pickled, and unpickling runs whatever code it holds; convert it "
             "where you trust it: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)."
         )
-    raise DataError(f"{path} is no checkpoint: it has no *.safetensors file.")
 
 
 def _is_index(content: Any) -> bool:

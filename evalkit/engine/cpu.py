@@ -53,11 +53,19 @@ def pack_linears(model: nn.Module) -> bool:
     The figures agree to float tolerance: both libraries sum the same products, in another order.
     GPT-2's activation, written out in six operations, becomes a part of the product before it.
     """
-    places = [
-        (parent, name)
+    layers = [
+        (parent, name, child.weight)
         for parent in model.modules()
         for name, child in parent.named_children()
-        if type(child) in (nn.Linear, Conv1D) and child.weight.dtype is torch.float32
+        if type(child) in (nn.Linear, Conv1D)
+    ]
+    if any(type(weight) is not nn.Parameter for _, _, weight in layers):  # quantised
+        return False
+    places = [
+        (parent, name)
+        for parent, name, weight in layers
+        # An adapter keeps its layers in a ModuleDict, and asks them for their weights.
+        if weight.dtype is torch.float32 and not isinstance(parent, nn.ModuleDict)
     ]
     # The last is a layer of the last block; the output layer's product would be the largest of all.
     if not places or not _pays(getattr(*places[-1])):

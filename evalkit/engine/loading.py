@@ -45,7 +45,9 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint.path, local_files_only=True, trust_remote_code=checkpoint.trusts_code
+            checkpoint.tokenizer_folder,
+            local_files_only=True,
+            trust_remote_code=checkpoint.trusts_code,
         )
         size = _tokens_of_texts(tokenizer)
     except Exception as error:
@@ -68,10 +70,10 @@ def load_model(
     device: str = "auto",
     dtype: str = "float32",
 ) -> LoadedModel:
-    """Load a checkpoint's weights.
+    """Load a checkpoint's weights, with the adapter where it is one.
 
     Raises:
-        DataError: transformers cannot build the model from the folder.
+        DataError: transformers or peft cannot build the model from the folder.
         UsageError: The device or dtype is not available.
     """
     place = pick_device(device)
@@ -80,7 +82,7 @@ def load_model(
     transformers_logging.disable_progress_bar()
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
-            checkpoint.path,
+            (checkpoint.base or checkpoint).path,
             dtype=DTYPES[dtype],
             local_files_only=True,
             use_safetensors=True,
@@ -98,16 +100,38 @@ def load_model(
             f"The weights in {checkpoint.path} lack {len(missing)} of the model's tensors, among "
             f"them {missing[0]}; save the whole model."
         )
+    if checkpoint.base is not None:
+        model = _with_adapter(model, checkpoint)
     model.requires_grad_(False)
     model.eval().to(place)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
         device=place,
-        max_length=_max_length(model.config, tokenizer),
+        max_length=_max_length(model.config, tokenizer) - checkpoint.virtual_tokens,
         prefix_token=_prefix_token(tokenizer, checkpoint),
         stop_tokens=_stop_tokens(model, tokenizer),
     )
+
+
+def _with_adapter(model: Any, checkpoint: Checkpoint) -> Any:
+    """The base with the adapter's layers in it; with a prefix, peft's model around it."""
+    try:
+        from peft import PeftModel, get_peft_model_state_dict
+
+        adapted = PeftModel.from_pretrained(model, checkpoint.path)
+        held = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    except Exception as error:
+        raise DataError(
+            f"The adapter in {checkpoint.path} cannot be loaded: {_first_line(error)}"
+        ) from error
+    missing = sorted(held.keys() - checkpoint.tensors.keys())
+    if missing:
+        raise DataError(
+            f"The adapter in {checkpoint.path} lacks {len(missing)} tensors for its base, among "
+            f"them {missing[0]}; was it made for another one?"
+        )
+    return adapted if adapted.active_peft_config.is_prompt_learning else adapted.get_base_model()
 
 
 def pick_device(name: str) -> torch.device:
