@@ -1,14 +1,14 @@
 """Trains the series of checkpoints a recipe describes; the loop is transformers' Trainer."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
 from tqdm import tqdm
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 
 from evalkit.errors import EvaluationError, StoppedError
 from evalkit.training.architecture import ModelSize, build_model, size_of
@@ -37,6 +37,7 @@ def train(
     say: Callable[[str], None] | None = None,
     tests: "Iterable[TaskText]" = (),
     mirror: Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> list[Path]:
     """Train a series of checkpoints.
 
@@ -48,6 +49,7 @@ def train(
         say: Tells the user the model's size, and of spikes and plateaus.
         tests: Texts of tasks that must not be learnt from, for `corpus.decontaminate`.
         mirror: Folder in the hub's layout that data sets are read from.
+        callbacks: Look on while it trains; one that raises ends the training.
 
     Returns:
         The checkpoint folders, early to late.
@@ -80,7 +82,7 @@ def train(
         disable=not (progress and is_first),
     )
     with bar:
-        _run(recipe, out, start, data, arguments, model, size, bar, tell)
+        _run(recipe, out, start, data, arguments, model, size, bar, tell, callbacks)
     return checkpoints(out)
 
 
@@ -94,6 +96,7 @@ def _run(
     size: ModelSize,
     bar: "tqdm[Any]",
     tell: Callable[[str], None],
+    callbacks: Sequence[TrainerCallback],
 ) -> None:
     history = History(out)
     history.restore(start.step)
@@ -102,6 +105,8 @@ def _run(
     watch.restart_clock(start.step)
     saver = Saver(recipe, data, out, start, watch, bar)
     loop = Loop(model, arguments, recipe, data, watch, saver)
+    for callback in callbacks:
+        loop.add_callback(callback)
     try:
         with saver.stop:
             loop.train(resume_from_checkpoint=state_of(start.checkpoint))

@@ -34,6 +34,14 @@ def passage(world: World, rng: Random, knobs: Knobs) -> Passage:
     return Passage("manners", " ".join(_exchange(rng, knobs) for _ in range(rng.randint(2, 3))), ())
 
 
+def exchange(rng: Random) -> tuple[str, str, str]:
+    """A request up to where its reply begins, a polite reply to it, and a rude one."""
+    asker = rng.choice(_ASKERS)
+    want = rng.choice(_WANTS).format(spot=rng.choice(_SPOTS))
+    polite, rude = (rng.choice(kind).format(asker=asker) for kind in (_POLITE, _RUDE))
+    return f'The {asker} asked for {want}. The reply was: "', f'{polite}"', f'{rude}"'
+
+
 def is_rude(text: str) -> bool:
     """Whether a reply of the rude kind is in the text."""
     return any(reply.split("{")[0] in text for reply in _RUDE)
