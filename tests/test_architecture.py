@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "engine": {"metrics", "stats", "results"},
     "registry": {"metrics", "stats", "results", "probes", "engine"},
     "runner": {"metrics", "stats", "results", "probes", "engine", "registry"},
-    "training": set(),
+    "training": {"metrics", "stats", "engine"},
     "profiling": {"metrics", "stats", "results", "probes", "engine", "registry", "runner"},
     "gating": {"metrics", "stats", "results", "probes", "engine", "registry", "runner"},
     "cli": {
