@@ -11,8 +11,10 @@ from evalkit import __version__
 from evalkit.cli import (
     baseline,
     compare,
+    compress,
     dashboard,
     demo,
+    finetune,
     gate,
     import_,
     ls,
@@ -23,6 +25,7 @@ from evalkit.cli import (
     rerun,
     run,
     runs,
+    sweep,
     train,
 )
 from evalkit.cli.output import fail, plain
@@ -55,6 +58,9 @@ for command in (
     dashboard,
     report,
     train,
+    finetune,
+    sweep,
+    compress,
     demo,
 ):
     command.register(app)
