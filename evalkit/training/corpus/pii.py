@@ -12,6 +12,7 @@ from ipaddress import ip_address
 _MAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}\b")
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\w)")
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
+_TWO_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
 _CARD = re.compile(r"(?<![\d.-])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\d-])")
 _PHONE = re.compile(r"[+(]?\d[\d\s()./\u2010-\u2015-]{5,}\d")
 _FEWEST_PHONE_DIGITS = 7
@@ -47,6 +48,8 @@ def _mask_cards(text: str) -> tuple[str, int]:
 
 def _mask_addresses(text: str) -> tuple[str, int]:
     text, four = _replace(_IPV4, text, "[IP]", _is_address)
+    if not _TWO_COLONS.search(text):
+        return text, four
     text, six = _replace(_IPV6, text, "[IP]", _is_address)
     return text, four + six
 
