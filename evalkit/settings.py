@@ -13,7 +13,9 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
-    model: str = Field(description="Checkpoint folder, or org/name of a model in the mirror.")
+    model: str = Field(
+        description="Checkpoint folder, org/name of a model in the mirror, or openai:URL#MODEL."
+    )
     tasks: list[str] = Field(
         min_length=1, description="Task names, globs, suites or YAML files; commas or spaces."
     )
@@ -28,6 +30,9 @@ class RunSettings(BaseModel):
     )
     batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] | None = Field(
         None, description="Most requests in one forward pass; 'auto' measures what is quickest."
+    )
+    concurrency: int = Field(
+        8, gt=0, le=4096, description="Most requests under way at a time, at an endpoint."
     )
     device: str = Field("auto", description="cpu, cuda, cuda:1, mps, or auto.")
     dtype: str = Field("float32", description="float32, bfloat16, float16, or auto.")

@@ -125,6 +125,11 @@ class LocalEngine:
         return self._generator.bytes_per_token
 
     @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.loaded.device
+
+    @property
     def is_forest(self) -> bool:
         """Whether requests are laid into forests, or answered plainly."""
         return self._scorer.packed

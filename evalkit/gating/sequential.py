@@ -70,17 +70,18 @@ def measure_sequentially(
         DataError: The checkpoint or a task's data cannot be used.
         EvaluationError: The model's answers are not finite, or the store failed.
     """
-    from evalkit.engine.local import LocalEngine
+    from evalkit.engine.model import make_engine
     from evalkit.runner import make_plan
     from evalkit.runner.run import record
 
     created, started = datetime.now(UTC), time.perf_counter()
     plan = make_plan(settings)
-    engine = LocalEngine(
+    engine = make_engine(
         plan.checkpoint,
         device=settings.device,
         dtype=settings.dtype,
         batch_size=settings.batch_size,
+        concurrency=settings.concurrency,
     )
     loaded = time.perf_counter()
     queues = {planned.task.name: _queue(planned, seed) for planned in plan.tasks}

@@ -23,7 +23,7 @@ _LIBRARIES = (
 )
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def environment(device: torch.device | None) -> dict[str, Any]:
     """Versions, hardware and the git commit of the working directory, for the manifest."""
     return {
         "python": platform.python_version(),
@@ -34,7 +34,7 @@ def environment(device: torch.device) -> dict[str, Any]:
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "memory_bytes": _memory_bytes(),
-            "device": device_name(device),
+            "device": "endpoint" if device is None else device_name(device),
         },
         "git_commit": _git_commit(),
     }

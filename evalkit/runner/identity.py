@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.endpoint import Endpoint
 from evalkit.engine.loading import pick_device
 from evalkit.errors import EvaluationError
 from evalkit.runner.environment import device_name
@@ -23,6 +24,8 @@ def answered_by(plan: Plan) -> dict[str, str]:
     Raises:
         UsageError: The device is not available.
     """
+    if isinstance(plan.checkpoint, Endpoint):
+        return {"endpoint": plan.checkpoint.path, "evalkit": version("evalkit")}
     code = {"code_hash": _code_hash(plan.checkpoint)} if plan.checkpoint.trusts_code else {}
     return {
         "weights_hash": plan.checkpoint.weights_hash,
@@ -34,8 +37,10 @@ def answered_by(plan: Plan) -> dict[str, str]:
     }
 
 
-def file_marks(checkpoint: Checkpoint) -> dict[Path, Mark]:
+def file_marks(checkpoint: Checkpoint | Endpoint) -> dict[Path, Mark]:
     """Marks of the files that a checkpoint is loaded from, to be compared later."""
+    if isinstance(checkpoint, Endpoint):
+        return {}
     names = ("config.json", "tokenizer.json")
     files = [*checkpoint.weights, *(checkpoint.path / name for name in names)]
     return {file: mark for file in files if (mark := _mark(file)) is not None}

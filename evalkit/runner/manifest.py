@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from evalkit.engine.endpoint import Endpoint, EndpointEngine
 from evalkit.engine.local import LocalEngine
 from evalkit.results import Manifest, ModelRecord, TaskRecord
 from evalkit.runner.environment import environment
@@ -56,7 +57,9 @@ def new_run_id(plan: Plan, created: datetime) -> str:
     return f"{created:%Y%m%dT%H%M%S}-{_slug(name)}-{secrets.token_hex(2)}"
 
 
-def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: LocalEngine) -> Manifest:
+def make_manifest(
+    plan: Plan, origin: Origin, duration_s: float, engine: LocalEngine | EndpointEngine
+) -> Manifest:
     """The manifest of a finished run."""
     checkpoint = plan.checkpoint
     return Manifest(
@@ -91,7 +94,7 @@ def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: LocalEn
         },
         suites=plan.suites,
         settings=plan.settings.model_dump(mode="json"),
-        environment=environment(engine.loaded.device) | {"engine": engine.settings},
+        environment=environment(engine.device) | {"engine": engine.settings},
         answered_by=origin.answered_by,
         resumed=origin.resumed,
         reused=origin.reused,
@@ -101,6 +104,8 @@ def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: LocalEn
 
 def _default_name(plan: Plan) -> str:
     """The folder's name, with its parent's where it only counts steps."""
+    if isinstance(plan.checkpoint, Endpoint):
+        return plan.checkpoint.name
     path = plan.checkpoint.path
     counts = re.fullmatch(r"(step|checkpoint|epoch)[-_]?\d*", path.name)
     return f"{path.parent.name}-{path.name}" if counts else path.name

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from evalkit.engine.checkpoint import Checkpoint, open_checkpoint
+from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.endpoint import Endpoint
+from evalkit.engine.model import open_model
 from evalkit.errors import UsageError
 from evalkit.registry import Registry, Task, Trust
 from evalkit.results import Store
@@ -39,7 +41,7 @@ class Plan:
     """A run that can be started: inputs checked, nothing loaded or written yet."""
 
     settings: RunSettings
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | Endpoint
     tasks: list[PlannedTask]
     suites: dict[str, list[str]]
     store: Store
@@ -59,7 +61,7 @@ def make_plan(settings: RunSettings) -> Plan:
     """
     if settings.mirror is not None and not settings.mirror.is_dir():
         raise UsageError(f"--mirror {settings.mirror} is no folder.")
-    checkpoint = open_checkpoint(settings.model, settings.mirror, settings.trust_remote_code)
+    checkpoint = open_model(settings.model, settings.mirror, settings.trust_remote_code)
     trust = Trust(tuple(settings.trust_functions), tuple(settings.trust_code_execution))
     registry = Registry(settings.include_path, settings.mirror, trust)
     selection = registry.select(settings.tasks)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from evalkit.errors import DataError
+from evalkit.engine.endpoint import Endpoint
+from evalkit.errors import DataError, UsageError
 from evalkit.results import Manifest, Store
 from evalkit.runner.plan import Plan
 from evalkit.types import Document, RequestKind, Response
@@ -39,7 +40,15 @@ def reusable(plan: Plan, identity: dict[str, str]) -> Reused:
     A response is taken where the run was answered by exactly what answers now (weights, tokenizer,
     dtype, device, libraries) and all requests of the document, decoding included, hash alike. Timed
     requests are never reused. Runs that cannot be read are passed over.
+
+    Raises:
+        UsageError: The model is behind an endpoint, whose weights nobody can compare.
     """
+    if isinstance(plan.checkpoint, Endpoint):
+        raise UsageError(
+            "--reuse needs a checkpoint: whether a server's weights are still those of an earlier "
+            "run, nobody can tell."
+        )
     found = Reused()
     runs = [run for run in reversed(plan.store.listing().runs) if run.answered_by == identity]
     rows: dict[str, dict[str, Any]] = {}

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from evalkit.engine.endpoint import EndpointEngine
 from evalkit.engine.local import LocalEngine
+from evalkit.engine.model import make_engine
 from evalkit.errors import EvaluationError, StoppedError
 from evalkit.redact import without_secrets
 from evalkit.results import Manifest, RunFiles
@@ -109,11 +111,12 @@ def execute(plan: Plan, *, resume: str | None = None, reuse: bool = False) -> Ru
     # Hashed before it is read, so that weights overwritten meanwhile are not taken for these.
     marks = file_marks(plan.checkpoint)
     _ = plan.checkpoint.weights_hash, plan.checkpoint.tokenizer_hash
-    engine = LocalEngine(
+    engine = make_engine(
         plan.checkpoint,
         device=settings.device,
         dtype=settings.dtype,
         batch_size=settings.batch_size,
+        concurrency=settings.concurrency,
     )
     refuse_changed(marks)
     loaded = time.perf_counter()
@@ -144,7 +147,11 @@ def execute(plan: Plan, *, resume: str | None = None, reuse: bool = False) -> Ru
 
 
 def _respond(
-    plan: Plan, engine: LocalEngine, journal: Journal, known: Reused, marks: dict[Path, Mark]
+    plan: Plan,
+    engine: LocalEngine | EndpointEngine,
+    journal: Journal,
+    known: Reused,
+    marks: dict[Path, Mark],
 ) -> list[list[tuple[Response, ...]]]:
     """The responses, unless the weights were written over: then they and the journal go."""
     answers = respond(plan, engine, journal, known.responses)
@@ -158,7 +165,7 @@ def _respond(
 
 def record(
     plan: Plan,
-    engine: LocalEngine,
+    engine: LocalEngine | EndpointEngine,
     samples: dict[str, list[Sample]],
     created: datetime,
     phases: dict[str, float],

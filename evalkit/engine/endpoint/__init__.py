@@ -1,0 +1,6 @@
+"""Models behind OpenAI-compatible servers, asked like a checkpoint in this process."""
+
+from evalkit.engine.endpoint.address import Endpoint, is_endpoint, open_endpoint
+from evalkit.engine.endpoint.engine import EndpointEngine
+
+__all__ = ["Endpoint", "EndpointEngine", "is_endpoint", "open_endpoint"]

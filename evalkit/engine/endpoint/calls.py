@@ -1,0 +1,146 @@
+"""One request to an OpenAI-compatible server, and its answer."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from evalkit.engine.endpoint.address import Endpoint
+from evalkit.types import Decoding, Request, RequestKind, Response
+
+# The API takes no more; texts are cut at the others afterwards.
+MOST_STOPS = 4
+
+
+class GarbledError(Exception):
+    """The server answered with something else than what was asked for."""
+
+
+class NoLogprobsError(Exception):
+    """The server gives no log-probabilities of the prompt."""
+
+
+async def answer(client: Any, endpoint: Endpoint, request: Request) -> Response:
+    """Ask one request.
+
+    Args:
+        client: An `openai.AsyncOpenAI`.
+        endpoint: Whose model is asked.
+        request: Of any kind.
+
+    Raises:
+        GarbledError: The answer is not of the API's form, or was cut off.
+        NoLogprobsError: A log-likelihood was asked, and the server offers none.
+        openai.OpenAIError: The server refused, or could not be reached.
+    """
+    if request.kind is RequestKind.TIMED:
+        return await _timed(client, endpoint, request)
+    if request.kind is RequestKind.GENERATE:
+        return await _generated(client, endpoint, request)
+    return await _scored(client, endpoint, request)
+
+
+async def _generated(client: Any, endpoint: Endpoint, request: Request) -> Response:
+    decoding = request.decoding or Decoding()
+    found = await _create(client, endpoint, request.context, decoding)
+    choice = _only_choice(found)
+    text = choice.message.content if endpoint.chat else choice.text
+    if not isinstance(text, str):
+        raise GarbledError("it has no text")
+    usage = found.usage
+    return Response(
+        text=_cut(text, decoding.until),
+        prompt_tokens=usage.prompt_tokens if usage else 0,
+        output_tokens=usage.completion_tokens if usage else 0,
+    )
+
+
+async def _timed(client: Any, endpoint: Endpoint, request: Request) -> Response:
+    """A token counts when its piece of the stream is here; the server decides how many it sends."""
+    start = time.perf_counter()
+    stream = await _create(client, endpoint, request.context, request.decoding, stream=True)
+    pieces, times, usage, ended = [], [], None, False
+    async for event in stream:
+        usage = getattr(event, "usage", None) or usage
+        for choice in event.choices or ():
+            piece = choice.delta.content if endpoint.chat else choice.text
+            if piece:
+                pieces.append(piece)
+                times.append(time.perf_counter() - start)
+            ended = ended or bool(choice.finish_reason)
+    if not ended or not times:
+        raise GarbledError("its stream was cut off")
+    return Response(
+        text="".join(pieces),
+        prompt_tokens=usage.prompt_tokens if usage else 0,
+        output_tokens=len(times),
+        token_s=tuple(times),
+    )
+
+
+async def _scored(client: Any, endpoint: Endpoint, request: Request) -> Response:
+    """The prompt is sent back with its own log-probabilities, as lm-eval asks for them too.
+
+    A context's trailing spaces belong to the continuation; so does a token across the border. The
+    first token of a text has no log-probability anywhere, and counts as certain.
+    """
+    context = request.context.rstrip() if request.context.strip() else request.context
+    whole = request.context + request.continuation
+    found = await client.completions.create(
+        model=endpoint.model, prompt=whole, max_tokens=1, temperature=0, echo=True, logprobs=1
+    )
+    choice = _only_choice(found)
+    details = choice.logprobs
+    if details is None or not details.token_logprobs or not details.text_offset:
+        raise NoLogprobsError
+    if not (choice.text or "").startswith(whole):
+        raise NoLogprobsError
+    border, end = len(context), len(whole)
+    total, greedy, scored, before = 0.0, True, 0, 0
+    tops = details.top_logprobs or [None] * len(details.tokens)
+    for token, value, offset, top in zip(
+        details.tokens, details.token_logprobs, details.text_offset, tops, strict=True
+    ):
+        if offset >= end:
+            break
+        if offset + len(token) <= border:
+            before += 1
+            continue
+        scored += 1
+        total += value or 0.0
+        greedy = greedy and (top is None or max(top, key=lambda key: top[key]) == token)
+    if not scored:
+        raise GarbledError("it scores no token of the continuation")
+    return Response(total, greedy, prompt_tokens=before, output_tokens=scored)
+
+
+async def _create(
+    client: Any, endpoint: Endpoint, prompt: str, decoding: Decoding | None, stream: bool = False
+) -> Any:
+    decoding = decoding or Decoding()
+    settings: dict[str, Any] = {
+        "model": endpoint.model,
+        "max_tokens": decoding.max_new_tokens,
+        "temperature": decoding.temperature,
+    }
+    if decoding.temperature > 0:
+        settings |= {"top_p": decoding.top_p, "seed": decoding.seed}
+    if decoding.until:
+        settings["stop"] = list(decoding.until[:MOST_STOPS])
+    if stream:
+        settings["stream"] = True
+    if endpoint.chat:
+        messages = [{"role": "user", "content": prompt}]
+        return await client.chat.completions.create(messages=messages, **settings)
+    return await client.completions.create(prompt=prompt, **settings)
+
+
+def _only_choice(found: Any) -> Any:
+    choices = getattr(found, "choices", None)
+    if not choices:
+        raise GarbledError("it has no choices")
+    return choices[0]
+
+
+def _cut(text: str, until: Iterable[str]) -> str:
+    cuts = [place for stop in until if (place := text.find(stop)) >= 0]
+    return text[: min(cuts)] if cuts else text

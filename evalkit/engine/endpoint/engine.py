@@ -1,0 +1,161 @@
+"""The endpoint engine: a server answers requests, a bounded number at a time."""
+
+import asyncio
+import os
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from evalkit.engine.endpoint.address import Endpoint
+from evalkit.engine.endpoint.calls import GarbledError, NoLogprobsError, answer
+from evalkit.errors import DataError, EvaluationError, UsageError
+from evalkit.types import Request, RequestKind, Response
+
+RETRIES = 6
+TIMEOUT_S = 120.0
+_NO_LOGPROBS = (
+    "{path} offers no log-probabilities of a prompt (completions with echo and logprobs); choose "
+    "tasks that generate text, or a server that does, such as vLLM's."
+)
+
+
+class EndpointEngine:
+    """Answers requests through an OpenAI-compatible server.
+
+    Requests that fail with 408, 409, 429 or 5xx, time out or cannot be sent are tried again, with
+    the pauses the server asks for or else growing ones (openai's client); an answer that is cut off
+    or of another form likewise.
+
+    Args:
+        endpoint: The server and its model.
+        concurrency: Most requests under way at a time; timed ones go out one by one, unless they
+            are of one batch.
+    """
+
+    def __init__(self, endpoint: Endpoint, concurrency: int = 8) -> None:
+        self._endpoint = endpoint
+        self._concurrency = concurrency
+        self.load_s = 0.0
+        self.warnings: list[str] = []
+        self.device = None
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the engine chose, for the manifest."""
+        return {"endpoint": self._endpoint.path, "concurrency": self._concurrency}
+
+    def respond(
+        self, requests: Sequence[Request], answered: Collection[int] = ()
+    ) -> Iterator[list[tuple[int, Response]]]:
+        """Answer the requests in any order: lists of (index into `requests`, response).
+
+        Raises:
+            UsageError: The server refuses the key, does not know the model or cannot score.
+            DataError: The server calls a request impossible.
+            EvaluationError: The server could not be reached, or kept failing.
+        """
+        known = frozenset(answered)
+        missing = [i for i in range(len(requests)) if i not in known]
+        scored = [i for i in missing if requests[i].kind in _SCORED]
+        if scored and self._endpoint.chat:
+            raise UsageError(_NO_LOGPROBS.format(path=self._endpoint.path))
+        free = [i for i in missing if requests[i].kind is not RequestKind.TIMED]
+        yield from self._ask(requests, free, self._concurrency)
+        batches: dict[object, list[int]] = {}
+        for i in missing:
+            if requests[i].kind is RequestKind.TIMED:
+                batches.setdefault(requests[i].batch or i, []).append(i)
+        for batch in batches.values():
+            yield from self._ask(requests, batch, len(batch))
+
+    def _ask(
+        self, requests: Sequence[Request], indices: list[int], most: int
+    ) -> Iterator[list[tuple[int, Response]]]:
+        """Keep so many requests under way until all are answered; yields those that came in."""
+        if not indices:
+            return
+        with asyncio.Runner() as runner:
+            client = runner.run(self._open())
+            waiting, under_way = list(reversed(indices)), set[asyncio.Task[tuple[int, Response]]]()
+            try:
+                while waiting or under_way:
+                    fresh = [waiting.pop() for _ in range(min(len(waiting), most - len(under_way)))]
+                    done, under_way = runner.run(self._some(client, requests, fresh, under_way))
+                    yield [task.result() for task in done]
+            finally:
+                runner.run(_close(client, under_way))
+
+    async def _some(
+        self,
+        client: Any,
+        requests: Sequence[Request],
+        fresh: list[int],
+        under_way: "set[asyncio.Task[tuple[int, Response]]]",
+    ) -> "tuple[set[asyncio.Task[tuple[int, Response]]], set[asyncio.Task[tuple[int, Response]]]]":
+        """Send the fresh requests, and wait until any is answered."""
+        under_way |= {asyncio.create_task(self._one(client, i, requests[i])) for i in fresh}
+        return await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _open(self) -> Any:
+        try:
+            import openai
+        except ImportError as error:
+            raise UsageError(
+                "Endpoints are asked through the package openai; pip install 'evalkit[endpoints]'."
+            ) from error
+        return openai.AsyncOpenAI(
+            base_url=self._endpoint.url,
+            api_key=os.environ.get("OPENAI_API_KEY") or "none",
+            max_retries=RETRIES,
+            timeout=TIMEOUT_S,
+        )
+
+    async def _one(self, client: Any, index: int, request: Request) -> tuple[int, Response]:
+        import openai
+
+        path = self._endpoint.path
+        for attempt in range(RETRIES + 1):
+            try:
+                return index, await answer(client, self._endpoint, request)
+            except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+                raise UsageError(f"{path} refuses the key; set OPENAI_API_KEY.") from error
+            except openai.NotFoundError as error:
+                raise UsageError(f"{path} is not there: {_reason(error)}.") from error
+            except NoLogprobsError as error:
+                raise UsageError(_NO_LOGPROBS.format(path=path)) from error
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                raise DataError(f"{path} refuses a request: {_reason(error)}.") from error
+            except (openai.APIConnectionError, openai.APIStatusError) as error:
+                if request.kind is RequestKind.TIMED and attempt < RETRIES and _was_cut(error):
+                    continue
+                raise EvaluationError(_unreachable(path, _reason(error))) from error
+            except (GarbledError, openai.APIError, ValueError, AttributeError, TypeError) as error:
+                if attempt == RETRIES:
+                    reason = f"its answers are garbled, {_reason(error)}"
+                    raise EvaluationError(_unreachable(path, reason)) from error
+                await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
+        raise AssertionError("the last attempt returns or raises")
+
+
+_SCORED = (RequestKind.LOGLIKELIHOOD, RequestKind.ROLLING)
+
+
+async def _close(client: Any, under_way: "set[asyncio.Task[tuple[int, Response]]]") -> None:
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
+    await client.close()
+
+
+def _was_cut(error: Exception) -> bool:
+    return error.__cause__ is not None and "peer closed" in str(error.__cause__)
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def _unreachable(path: str, reason: str) -> str:
+    return (
+        f"{path} gave no answer after {RETRIES} retries ({reason}); what it has answered is kept, "
+        "go on with the same command and --resume auto."
+    )
