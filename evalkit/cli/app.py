@@ -18,6 +18,7 @@ from evalkit.cli import (
     gate,
     import_,
     ls,
+    mirror,
     noise,
     power,
     profile,
@@ -25,8 +26,10 @@ from evalkit.cli import (
     rerun,
     run,
     runs,
+    show,
     sweep,
     train,
+    validate,
 )
 from evalkit.cli.output import fail, plain
 from evalkit.errors import EvalkitError
@@ -46,6 +49,9 @@ app = typer.Typer(
 for command in (
     run,
     ls,
+    show,
+    validate,
+    mirror,
     runs,
     import_,
     rerun,
