@@ -69,9 +69,9 @@ class Index:
     @cached_property
     def stock(self) -> Mapping[str, Entry]:
         """Names of lm-eval's own tasks."""
-        import lm_eval.tasks
+        import lm_eval  # its tasks are files; the package that reads them takes a second to import
 
-        root = Path(lm_eval.tasks.__file__).parent
+        root = Path(lm_eval.__file__).parent / "tasks"
         cache = _cache_folder() / f"lm-eval-{version('lm_eval')}-{_SHAPE}.json"
         if cache.is_file():
             try:

@@ -1,6 +1,9 @@
 """The registry: names, globs, suites, paths; lm-eval's tasks with their data beside or mirrored."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,3 +165,21 @@ def test_data_that_makes_no_sense_is_refused(registry, tmp_path, task_folder, li
     file.write_text(wrong)
     with pytest.raises(DataError, match="toy_choice"):
         registry.load(registry.select([str(file)]).leaves["toy_choice"])
+
+
+def test_a_command_that_asks_lm_evals_index_starts_quickly(tmp_path):
+    """CPU seconds of the second call: the first has made the index, in another second or two."""
+    code = (
+        "import os, resource, subprocess, sys\n"
+        "call = [sys.executable, '-m', 'evalkit', 'ls', 'tasks', 'hellaswag*']\n"
+        "subprocess.run(call, check=True, stdout=subprocess.DEVNULL)\n"
+        "before = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "subprocess.run(call, check=True, stdout=subprocess.DEVNULL)\n"
+        "after = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "print(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert float(done.stdout) < 2
