@@ -65,7 +65,8 @@ def check_task(keys: Keys, top: Node) -> Iterator[Mistake]:
         keys: The task's keys, its includes merged in.
         top: The file itself, for what is missing.
     """
-    yield from _check_names(keys)
+    if "class" not in keys:  # a class may have keys of its own
+        yield from _check_names(keys)
     yield from _check_kinds(keys)
     yield from _check_presence(keys, top)
     if "class" not in keys:
@@ -157,11 +158,19 @@ def _check_metrics(keys: Keys) -> Iterator[Mistake]:
         if is_own(name):
             if OWN[name].output != output:
                 yield _at(metric, f"the metric {name!r} does not judge answers of {output}")
-        elif name not in metric_registry and "hf_evaluate" not in entry.items:
+        elif "hf_evaluate" in entry.items:
+            continue
+        elif name not in metric_registry:
             hint = nearest(name, known)
             yield _at(metric, f"there is no metric {name!r}{hint}")
-        elif name in metric_registry and name not in computed:
+        elif name in metric_registry and name not in computed and not _own_aggregation(entry):
             yield _at(metric, f"lm-eval computes no {name!r} for answers of {output}")
+
+
+def _own_aggregation(entry: Node) -> bool:
+    """Whether Python of the task's own makes sense of what lm-eval hands through."""
+    node = entry.items.get("aggregation")
+    return node is not None and isinstance(node.value, Function)
 
 
 def _check_aggregation(entry: Node, known: list[str]) -> Iterator[Mistake]:
@@ -257,18 +266,27 @@ def _function_problem(node: Node, spec: str) -> str:
             found = None
         return "" if found else f"!function {spec}: there is neither {file} nor a module {module}"
     try:
-        names = set(_names(ast.parse(file.read_text(encoding="utf-8"))))
+        module_tree = ast.parse(file.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError) as error:
         return f"!function {spec}: {file} is no Python: {error}"
-    return "" if name in names else f"!function {spec}: {file} has no {name!r}"
+    if _makes_names(module_tree) or name in set(_names(module_tree)):
+        return ""
+    return f"!function {spec}: {file} has no {name!r}"
+
+
+def _makes_names(module: ast.Module) -> bool:
+    """Whether the module may define names that it does not spell out."""
+    ways = {"*", "globals", "locals", "vars", "setattr", "exec", "__getattr__"}
+    called = {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
+    return bool(ways & (called | set(_names(module))))
 
 
 def _names(module: ast.Module) -> Iterator[str]:
-    for statement in module.body:
-        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            yield statement.name
-        elif isinstance(statement, ast.ImportFrom | ast.Import):
-            yield from (alias.asname or alias.name for alias in statement.names)
-        elif isinstance(statement, ast.Assign | ast.AnnAssign):
-            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            yield from (target.id for target in targets if isinstance(target, ast.Name))
+    """Names that are defined, imported or assigned anywhere in the module."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id

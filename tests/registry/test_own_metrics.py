@@ -8,6 +8,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 
 from evalkit.errors import DataError, UsageError
 from evalkit.registry import Registry, Trust
+from evalkit.registry.evaluate_metric import script_folder
 from evalkit.runner.score import score_task
 from evalkit.types import Response
 
@@ -194,3 +195,15 @@ def test_one_that_is_nowhere_is_one_sentence(scored, share, tmp_path, monkeypatc
     body = TEXT.format(family="mine", metrics="[{metric: evaluate/nowhere_to_be_found}]")
     with pytest.raises(DataError, match=r"evaluate/nowhere_to_be_found, which cannot be loaded"):
         scored(body, ROWS, ANSWERS, Trust((tmp_path,)))
+
+
+def test_a_script_in_the_mirror_is_found(tmp_path):
+    script = tmp_path / "mirror" / "metrics" / "acme" / "own" / "own.py"
+    script.parent.mkdir(parents=True)
+    script.touch()
+    assert script_folder("acme/own", tmp_path, tmp_path / "mirror") == script.parent
+    assert script_folder("own", tmp_path, tmp_path / "mirror") is None
+    beside = tmp_path / "acme" / "own" / "own.py"
+    beside.parent.mkdir(parents=True)
+    beside.touch()
+    assert script_folder("acme/own", tmp_path, tmp_path / "mirror") == beside.parent
