@@ -12,12 +12,14 @@ from evalkit.cli import (
     baseline,
     compare,
     compress,
+    corpus,
     dashboard,
     demo,
     finetune,
     gate,
     import_,
     ls,
+    mirror,
     noise,
     power,
     profile,
@@ -25,8 +27,10 @@ from evalkit.cli import (
     rerun,
     run,
     runs,
+    show,
     sweep,
     train,
+    validate,
 )
 from evalkit.cli.output import fail, plain
 from evalkit.errors import EvalkitError
@@ -46,6 +50,9 @@ app = typer.Typer(
 for command in (
     run,
     ls,
+    show,
+    validate,
+    mirror,
     runs,
     import_,
     rerun,
@@ -57,6 +64,7 @@ for command in (
     noise,
     dashboard,
     report,
+    corpus,
     train,
     finetune,
     sweep,

@@ -26,6 +26,7 @@ def compress(
     help_recipe: HelpRecipeOption = False,
 ) -> None:
     """Make a checkpoint smaller: prune it, quantise it to int8, or distil it into a student."""
+    from evalkit.cli.quiet import quiet_libraries
     from evalkit.training import compress as library
     from evalkit.training.recipe import describe_recipe, load_recipe
 
@@ -36,6 +37,7 @@ def compress(
         required(recipe, "compress"), overrides(set_), model=library.CompressRecipe
     )
     folder = place(out, chosen.name)
+    quiet_libraries()
     made = library.compress(chosen, folder)
     print_table(["measured", "value"], [[k, _shown(v)] for k, v in made.measured.items()])
     print(folder)

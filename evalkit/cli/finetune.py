@@ -33,6 +33,7 @@ def finetune(
     help_recipe: HelpRecipeOption = False,
 ) -> None:
     """Adapt a checkpoint: answers, preferences, rewards, labels; all weights, or an adapter."""
+    from evalkit.cli.quiet import quiet_libraries
     from evalkit.training import adapt
     from evalkit.training.recipe import describe_recipe, load_recipe
 
@@ -41,6 +42,7 @@ def finetune(
         return
     chosen = load_recipe(required(recipe, "finetune"), overrides(set_), model=adapt.FinetuneRecipe)
     folder = place(out, chosen.name)
+    quiet_libraries()
     made = adapt.finetune(chosen, folder)
     _print_figures(made.held_out)
     print(folder)

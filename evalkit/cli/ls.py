@@ -1,15 +1,20 @@
-"""`evalkit ls`: what there is, runs or tasks."""
+"""`evalkit ls`: what there is, runs, tasks, suites or families."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evalkit.cli.output import DEFAULT_STORE, StoreOption, figure, interval, note, print_table
-from evalkit.errors import UsageError
+from evalkit.errors import DataError, UsageError
+from evalkit.settings import describe
 
-_KINDS = ("runs", "scores", "tasks", "suites")
+if TYPE_CHECKING:
+    from evalkit.registry import Entry, Registry
+
+_KINDS = ("runs", "scores", "tasks", "suites", "families")
 _MOST_RUNS = 5
 
 
@@ -19,22 +24,38 @@ def register(app: typer.Typer) -> None:
 
 
 def ls(
-    kind: Annotated[str, typer.Argument(help="runs, scores, tasks or suites.")] = "runs",
-    pattern: Annotated[str, typer.Argument(help="Glob over the names.")] = "*",
+    kind: Annotated[str, typer.Argument(help="runs, scores, tasks, suites or families.")] = "runs",
+    pattern: Annotated[
+        str | None, typer.Argument(help="Glob over the names; with one, lm-eval's are listed too.")
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     everything: Annotated[
         bool, typer.Option("--all", help="Also lm-eval's own tasks, some 14,000.")
     ] = False,
+    family: Annotated[str, typer.Option(help="Only tasks of the families that fit this glob.")] = (
+        "*"
+    ),
+    include_path: Annotated[list[str] | None, typer.Option(help=describe("include_path"))] = None,
 ) -> None:
-    """List the runs of a store, their scores side by side, or the tasks and suites there are."""
+    """List the runs of a store, their scores side by side, or the tasks, suites and families."""
     if kind not in _KINDS:
         raise UsageError(f"'evalkit ls {kind}' is unknown; list {', '.join(_KINDS)}.")
     if kind == "runs":
-        _list_runs(store, pattern)
+        _list_runs(store, pattern or "*")
     elif kind == "scores":
-        print_leaderboard(store, pattern)
+        print_leaderboard(store, pattern or "*")
     else:
-        _list_tasks(kind, pattern, everything)
+        from evalkit.cli.quiet import quiet_libraries
+
+        quiet_libraries()
+        from evalkit.registry import Registry
+
+        registry = Registry([Path(folder) for folder in include_path or []])
+        if kind == "families":
+            _list_families(registry, pattern or "*")
+        else:
+            stock = everything or pattern is not None
+            _list_tasks(registry, kind, pattern or "*", family, stock)
 
 
 def print_leaderboard(store: str, pattern: str = "*", run_ids: Sequence[str] | None = None) -> None:
@@ -95,22 +116,53 @@ def _list_runs(store: str, pattern: str) -> None:
     print("\nnext: evalkit ls scores, evalkit compare A B, evalkit dashboard")
 
 
-def _list_tasks(kind: str, pattern: str, everything: bool) -> None:
-    from evalkit.cli.quiet import quiet_libraries
-
-    quiet_libraries()
-    from evalkit.registry import Registry
-
-    wanted = ("group", "tag") if kind == "suites" else ("task", "probe")
-    entries = [
-        entry
-        for entry in Registry().entries(stock=everything)
-        if entry.kind in wanted and fnmatchcase(entry.name, pattern)
-    ]
-    if not entries:
-        note(f"No {kind} fit {pattern!r}; --all includes lm-eval's own.")
+def _list_tasks(registry: "Registry", kind: str, pattern: str, family: str, stock: bool) -> None:
+    wanted = ("group", "tag") if kind == "suites" else ("task", "probe", "plug-in")
+    rows: dict[str, tuple[str, str | None, str, str]] = {}
+    for entry in registry.entries(stock):
+        if entry.kind not in wanted or entry.name in rows:
+            continue
+        if fnmatchcase(entry.name, pattern):
+            own = _family(registry, entry)
+            if kind == "suites" or fnmatchcase(own or "", family):
+                rows[entry.name] = (entry.name, own, entry.kind, registry.origin(entry))
+    if not rows:
+        note(f"No {kind} fit {pattern!r}" + ("." if stock else "; --all includes lm-eval's own."))
         return
-    print_table(
-        (kind.capitalize(), "Kind", "Source"),
-        [(entry.name, entry.kind, entry.path or "evalkit.probes") for entry in entries],
-    )
+    if kind == "suites":  # a suite has tasks of several families
+        shown = [(name, what, source) for name, _, what, source in rows.values()]
+        print_table(("Suite", "Kind", "Source"), shown)
+    else:
+        print_table(("Task", "Family", "Kind", "Source"), rows.values())
+    if not stock:
+        note(f"lm-eval's own are listed with a pattern, or with --all: evalkit ls {kind} '*arc*'")
+
+
+def _family(registry: "Registry", entry: "Entry") -> str | None:
+    """The entry's family; a plug-in that is broken is told of and has none."""
+    try:
+        return registry.family(entry)
+    except DataError as error:
+        note(f"warning: {error}")
+        return None
+
+
+def _list_families(registry: "Registry", pattern: str) -> None:
+    from collections import Counter
+
+    from evalkit.registry import families
+
+    entries = {entry.name: entry for entry in reversed(registry.entries())}
+    own = {entry.name for entry in registry.entries(stock=False)}
+    count = Counter(e.family for e in entries.values() if e.family and e.name not in own)
+    ours = Counter(e.family for e in entries.values() if e.family and e.name in own)
+    rows = [
+        (f.name, f.about, f.figures, ours[f.name], f"{count[f.name]:,}")
+        for f in families().values()
+        if fnmatchcase(f.name, pattern)
+    ]
+    if not rows:
+        note(f"No families fit {pattern!r}.")
+        return
+    print_table(("Family", "What it measures", "Figures", "Tasks", "lm-eval's"), rows)
+    print("\nnext: evalkit ls tasks '*' --family NAME")

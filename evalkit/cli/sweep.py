@@ -26,6 +26,7 @@ def sweep(
     help_recipe: HelpRecipeOption = False,
 ) -> None:
     """Search a recipe's values over a budget; with the same folder again, go on with the search."""
+    from evalkit.cli.quiet import quiet_libraries
     from evalkit.training.recipe import describe_recipe, load_recipe
     from evalkit.training.sweep_recipe import SweepRecipe
 
@@ -34,6 +35,7 @@ def sweep(
         return
     chosen = load_recipe(required(recipe, "sweep"), overrides(set_), model=SweepRecipe)
     folder = place(out, chosen.name)
+    quiet_libraries()
     from evalkit.training import search
     from evalkit.training.trials import markdown
 

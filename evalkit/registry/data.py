@@ -1,13 +1,15 @@
 """Where a task's data comes from: beside its YAML, in a mirror of the hub, or the hub itself."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError
+from evalkit.registry.lock import locked
 
-# Names of builders inside the `datasets` library, which read local files.
-_BUILDERS = {"json", "csv", "parquet", "arrow", "text", "xml", "webdataset"}
+# Names inside the `datasets` library, which read local files.
+BUILDERS = {"json", "csv", "parquet", "arrow", "text", "xml", "webdataset"}
 
 
 def localise(config: dict[str, Any], folder: Path | None, mirror: Path | None) -> dict[str, Any]:
@@ -22,12 +24,13 @@ def localise(config: dict[str, Any], folder: Path | None, mirror: Path | None) -
         mirror: Folder in the hub's layout, with `datasets/<org>/<name>/`.
 
     Raises:
-        DataError: A mirror was given and does not hold the data, or a data file is missing.
+        DataError: A mirror was given and does not hold the data, or not as its lock says; or a data
+            file is missing.
     """
     path = config.get("dataset_path")
     if not path or "custom_dataset" in config:
         return config
-    if path in _BUILDERS:
+    if path in BUILDERS:
         return _with_absolute_files(config, folder)
     if Path(path).exists() or mirror is None:
         return config
@@ -35,10 +38,26 @@ def localise(config: dict[str, Any], folder: Path | None, mirror: Path | None) -
     if not mirrored.is_dir():
         raise DataError(
             f"Task {config.get('task')} needs the data set {path}, which the mirror {mirror} "
-            "lacks; download it with: "
-            f"hf download {path} --repo-type dataset --local-dir {mirrored}"
+            f"lacks; bring it with: evalkit mirror add {config.get('task')} --to {mirror}"
         )
+    locked(mirror, f"datasets/{path}")
     return {**config, "dataset_path": str(mirrored)}
+
+
+def dataset_record(config: Mapping[str, Any], mirror: Path | None) -> dict[str, str]:
+    """What a run says of where a task's data came from: repository, revision, hash of its files.
+
+    Args:
+        config: As the YAML has it, before `localise`.
+        mirror: Folder in the hub's layout.
+    """
+    path = config.get("dataset_path")
+    if not isinstance(path, str) or path in BUILDERS or "custom_dataset" in config:
+        return {}
+    repo = None if mirror is None or Path(path).exists() else locked(mirror, f"datasets/{path}")
+    if repo is None:
+        return {"data set": path}
+    return {"data set": path, "revision": repo.revision, "files hash": repo.files_hash}
 
 
 def _with_absolute_files(config: dict[str, Any], folder: Path | None) -> dict[str, Any]:

@@ -8,14 +8,20 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from evalkit.errors import DataError, UsageError
 from evalkit.paths import bundled
+from evalkit.registry.families import family_of
+from evalkit.registry.scan import heads
 from evalkit.registry.yaml_file import check_yaml, read_yaml
+
+# Raised whenever rows of the cache get another shape.
+_SHAPE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +29,19 @@ class Entry:
     """One name.
 
     Attributes:
-        kind: `task`, `group`, `tag` or `probe`.
+        kind: `task`, `group`, `tag`, `probe` or `plug-in`.
         path: The YAML file; None for tags and probes.
         tasks: Members of a tag.
+        family: Of a task, as its YAML or the table of families says.
+        overrides: What the name says beyond the file, as that of a text to be read.
     """
 
     name: str
     kind: str
     path: Path | None = None
     tasks: tuple[str, ...] = ()
+    family: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Index:
@@ -59,19 +69,19 @@ class Index:
     @cached_property
     def stock(self) -> Mapping[str, Entry]:
         """Names of lm-eval's own tasks."""
-        import lm_eval.tasks
+        import lm_eval  # its tasks are files; the package that reads them takes a second to import
 
-        root = Path(lm_eval.tasks.__file__).parent
-        cache = _cache_folder() / f"lm-eval-{version('lm_eval')}.json"
+        root = Path(lm_eval.__file__).parent / "tasks"
+        cache = _cache_folder() / f"lm-eval-{version('lm_eval')}-{_SHAPE}.json"
         if cache.is_file():
             try:
                 return _Stock(json.loads(cache.read_text(encoding="utf-8")), root)
             except (ValueError, TypeError, AttributeError, OSError):
                 pass  # a damaged cache is made anew
         print("Indexing lm-eval's tasks, once for this version ...", file=sys.stderr)
-        found = _scan(root)
-        _write_cache(cache, found, root)
-        return found
+        rows = _rows(root)
+        _write_cache(cache, rows)
+        return _Stock(rows, root)
 
     def get(self, name: str) -> Entry | None:
         """The entry of a name, evalkit's own first."""
@@ -97,17 +107,33 @@ def entry_of(file: Path) -> Entry:
 
 
 def _scan(folder: Path) -> dict[str, Entry]:
-    from lm_eval.tasks._index import Kind, TaskIndex
+    """Entries of a folder of our own or of the user's."""
+    found = {}
+    for name, (kind, path, tasks, output_type, family) in _rows(folder).items():
+        own = family or family_of(name, output_type=output_type)
+        file = None if path is None else folder / path
+        found[name] = Entry(name, kind, file, tuple(tasks), own if kind == "task" else None)
+    return found
 
-    kinds = {Kind.TASK: "task", Kind.PY_TASK: "task", Kind.GROUP: "group", Kind.TAG: "tag"}
+
+_Row = tuple[str, str | None, list[str], str | None, str | None]
+"""Kind, path within the folder, members of a tag, type of the answers, family the YAML names."""
+
+
+def _rows(folder: Path) -> dict[str, _Row]:
+    """Names as lm-eval would find them: the first file of a name counts, tags gather tasks."""
+    rows: dict[str, _Row] = {}
+    for file, head in heads(folder):
+        if head.name is None or head.name in rows:
+            continue
+        path = str(file.relative_to(folder))
+        rows[head.name] = (head.kind, path, [], head.output_type, head.family)
+        for tag in head.tags if head.kind == "task" else ():
+            members = rows.setdefault(tag, ("tag", None, [], None, None))[2]
+            members.append(head.name)
     return {
-        name: Entry(
-            name,
-            kinds[entry.kind],
-            entry.yaml_path,
-            tuple(sorted(entry.tags)) if entry.kind is Kind.TAG else (),
-        )
-        for name, entry in TaskIndex.build([folder]).items()
+        name: (kind, path, sorted(set(tasks)) if kind == "tag" else [], output_type, family)
+        for name, (kind, path, tasks, output_type, family) in rows.items()
     }
 
 
@@ -116,11 +142,7 @@ def _cache_folder() -> Path:
     return Path(base) / "evalkit"
 
 
-def _write_cache(file: Path, entries: dict[str, Entry], root: Path) -> None:
-    rows = {
-        e.name: [e.kind, str(e.path.relative_to(root)) if e.path else None, e.tasks]
-        for e in entries.values()
-    }
+def _write_cache(file: Path, rows: Mapping[str, _Row]) -> None:
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -134,18 +156,22 @@ class _Stock(Mapping[str, Entry]):
     """The cached rows as entries, each made when asked for: 14,000 paths take a third of a second.
 
     Raises:
-        ValueError: A row has not the shape that `_write_cache` gives it.
+        ValueError: A row has not the shape of `_Row`.
     """
 
-    def __init__(self, rows: dict[str, tuple[str, str | None, list[str]]], root: Path) -> None:
-        if not all(len(row) == 3 for row in rows.values()):
+    def __init__(self, rows: Mapping[str, _Row], root: Path) -> None:
+        if not all(len(row) == 5 for row in rows.values()):
             raise ValueError("the index has another shape")
         self._rows = rows
         self._root = root
 
     def __getitem__(self, name: str) -> Entry:
-        kind, path, tasks = self._rows[name]
-        return Entry(name, kind, self._root / path if path else None, tuple(tasks))
+        kind, path, tasks, output_type, family = self._rows[name]
+        if kind != "task" or path is None:
+            return Entry(name, kind, self._root / path if path else None, tuple(tasks))
+        folder = path.partition("/")[0]
+        family = family or family_of(name, folder, output_type)
+        return Entry(name, kind, self._root / path, tuple(tasks), family)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)

@@ -34,6 +34,10 @@ class Task(Protocol):
         """Hash of the task's definition."""
 
     @property
+    def details(self) -> Mapping[str, str]:
+        """What else its figures depend on, such as revisions and signatures; after `score`."""
+
+    @property
     def metrics(self) -> Mapping[str, Metric]:
         """How the statistics of each metric become a score; complete after `score`."""
 

@@ -9,6 +9,8 @@ import yaml
 
 from evalkit.errors import DataError, UsageError
 from evalkit.paths import bundled
+from evalkit.registry.evaluate_metric import PREFIX
+from evalkit.registry.own_metrics import OWN
 
 _FUNCTION = "!function"
 _PLAIN_TAGS = "tag:yaml.org,2002:"
@@ -41,25 +43,32 @@ class Trust:
                 )
 
     def check_metrics(self, file: Path, metrics: Any) -> None:
-        """Raise where a metric is none of lm-eval's: the evaluate library would run its code.
+        """Raise where a metric is neither lm-eval's nor evalkit's: its code would run.
 
         Raises:
-            DataError: The file names such a metric and is not trusted.
+            UsageError: The file names a metric of the evaluate library and is not trusted.
+            DataError: It names one that nobody knows, and is not trusted.
         """
         from lm_eval.api.metrics import mean  # noqa: F401 - fills the registry
         from lm_eval.api.registry import metric_registry
 
         for entry in metrics if isinstance(metrics, list) else []:
             name = entry.get("metric") if isinstance(entry, dict) else None
-            foreign = isinstance(name, str) and (
-                name not in metric_registry or bool(entry.get("hf_evaluate"))
-            )
-            if foreign and not self.allows_functions(file):
-                raise DataError(
-                    f"{file} names the metric {name!r}, which does not exist in lm-eval; the "
-                    "evaluate library may have it, and would run its code: allow that with "
-                    f"--trust-functions {file.parent}"
+            if not isinstance(name, str):
+                continue
+            known = name in metric_registry or name in OWN
+            if (known and not entry.get("hf_evaluate")) or self.allows_functions(file):
+                continue
+            if name.startswith(PREFIX):
+                raise UsageError(
+                    f"{file} names the metric {name!r}, whose code the evaluate library would run; "
+                    f"allow it with --trust-functions {file.parent}"
                 )
+            raise DataError(
+                f"{file} names the metric {name!r}, which does not exist in lm-eval; the evaluate "
+                f"library may have it, as {PREFIX}{name}, and would run its code: allow that with "
+                f"--trust-functions {file.parent}"
+            )
 
     def allows_functions(self, file: Path) -> bool:
         """Whether the file belongs to evalkit, to lm-eval, or was named."""

@@ -67,7 +67,7 @@ def trainer_arguments(choice: Optimisation, out: str, rows: int) -> dict[str, An
         "bf16": choice.precision == "bf16",
         "use_cpu": choice.device == "cpu",
         "seed": choice.seed,
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "logging_strategy": "steps",
         "logging_steps": max(1, steps // _LOOKS),
         "logging_nan_inf_filter": False,

@@ -1,8 +1,9 @@
 """The recipe of `evalkit sweep`: what to search, where, and for how long."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from evalkit.training.adapt.recipe import FinetuneRecipe
 from evalkit.training.corpus.settings import Section
@@ -70,3 +71,17 @@ class SweepRecipe(Section):
         "median", description="how bad trials are ended early, by their loss while they train"
     )
     seed: int = Field(0, ge=0, description="seed of the values that are drawn")
+
+    @field_validator("set")
+    @classmethod
+    def _dotted(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Sections are taken apart, so that `--set set.section.key=value` changes one key."""
+        return dict(_flat(values))
+
+
+def _flat(values: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{section}{name}.")
+        else:
+            yield f"{section}{name}", value

@@ -92,7 +92,7 @@ def test_a_mirror_without_the_data_says_what_to_fetch(refused, tmp_path):
     mirror.mkdir()
     sentence = refused(tasks="hellaswag", extra=("--mirror", mirror))
     assert "Rowan/hellaswag" in sentence
-    assert "hf download" in sentence
+    assert "evalkit mirror add" in sentence
 
 
 def test_a_missing_data_file_is_named(refused, tmp_path, task_folder):

@@ -1,6 +1,10 @@
 """The registry: names, globs, suites, paths; lm-eval's tasks with their data beside or mirrored."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +12,11 @@ from evalkit.errors import DataError, UsageError
 from evalkit.registry import Registry
 from evalkit.registry.index import Index
 from evalkit.types import RequestKind
+
+FOLDERS = (
+    "glue super_glue translation bbh agieval crows_pairs blimp unscramble hendrycks_ethics "
+    "okapi/truthfulqa_multilingual storycloze scrolls squadv2 lambada pile arithmetic"
+)
 
 
 @pytest.fixture
@@ -45,11 +54,37 @@ def test_the_stock_index_is_read_from_its_cache(tmp_path, monkeypatch):
     assert len(first) > 10_000
     (cache,) = (tmp_path / "evalkit").iterdir()
     content = json.loads(cache.read_text())
-    content["made_up"] = ["task", "somewhere.yaml", []]
+    content["made_up"] = ["task", "somewhere.yaml", [], "multiple_choice", None]
     cache.write_text(json.dumps(content))
     assert "made_up" in Index().stock
-    cache.write_text("{damaged")
-    assert Index().stock == first
+    for damage in ("{damaged", '{"made_up": ["task"]}'):
+        cache.write_text(damage)
+        assert dict(Index().stock) == dict(first)
+
+
+def test_the_quick_look_at_files_finds_what_lm_eval_finds():
+    """Over the folders whose files differ most in how they are written."""
+    import lm_eval.tasks
+    from lm_eval.tasks._index import Kind, TaskIndex
+
+    from evalkit.registry.index import _rows
+
+    stock = Path(lm_eval.tasks.__file__).parent
+    for name in FOLDERS.split():
+        found = {
+            entry: (kind, stock / name / path if path else None, set(tasks))
+            for entry, (kind, path, tasks, *_) in _rows(stock / name).items()
+        }
+        kinds = {Kind.TASK: "task", Kind.PY_TASK: "task", Kind.GROUP: "group", Kind.TAG: "tag"}
+        expected = {
+            entry.name: (
+                kinds[entry.kind],
+                entry.yaml_path,
+                entry.tags if entry.kind is Kind.TAG else set(),
+            )
+            for entry in TaskIndex.build([stock / name]).values()
+        }
+        assert found == expected, name
 
 
 def test_requests_are_those_of_the_template(registry):
@@ -130,3 +165,21 @@ def test_data_that_makes_no_sense_is_refused(registry, tmp_path, task_folder, li
     file.write_text(wrong)
     with pytest.raises(DataError, match="toy_choice"):
         registry.load(registry.select([str(file)]).leaves["toy_choice"])
+
+
+def test_a_command_that_asks_lm_evals_index_starts_quickly(tmp_path):
+    """CPU seconds of the second call: the first has made the index, in another second or two."""
+    code = (
+        "import os, resource, subprocess, sys\n"
+        "call = [sys.executable, '-m', 'evalkit', 'ls', 'tasks', 'hellaswag*']\n"
+        "subprocess.run(call, check=True, stdout=subprocess.DEVNULL)\n"
+        "before = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "subprocess.run(call, check=True, stdout=subprocess.DEVNULL)\n"
+        "after = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "print(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert float(done.stdout) < 2

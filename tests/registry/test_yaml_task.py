@@ -8,7 +8,7 @@ from lm_eval.api.metrics import median
 
 from evalkit.errors import DataError, EvaluationError, UsageError
 from evalkit.registry import Registry, Trust
-from evalkit.registry.yaml_task import _without_functions
+from evalkit.registry.definition import _without_functions
 from evalkit.runner.score import score_task
 from evalkit.types import Response
 

@@ -190,6 +190,10 @@ def test_the_command_prints_the_trials(tuning, tmp_path, evalkit_command):
 
 
 def test_the_shipped_recipe_is_whole():
-    chosen = load_recipe("sweep", model=SweepRecipe)
+    chosen = load_recipe("sweep", {"set.pretraining.steps": "9"}, model=SweepRecipe)
+    assert chosen.set == {
+        "pretraining.steps": 150,
+        "pretraining.save_at": [1.0],
+    } | {"pretraining.steps": 9}
     for key in chosen.space:
         search._check_key(chosen, key)
