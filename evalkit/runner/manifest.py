@@ -86,6 +86,7 @@ def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: LocalEn
                 documents=len(planned.documents),
                 requests=planned.requests,
                 source=planned.task.source,
+                details=dict(planned.task.details),
             )
             for planned in plan.tasks
         },
