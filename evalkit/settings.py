@@ -54,6 +54,21 @@ class RunSettings(BaseModel):
         default_factory=list,
         description="Task file or folder that may run code the model wrote; may be repeated.",
     )
+    detector_path: Path | None = Field(
+        None, description="Folder of a toxicity detector; by default Detoxify's released weights."
+    )
+    detector_sensitivity: str | None = Field(
+        None, description="Share of toxic texts the detector finds: 0.9, or 90/100 if counted."
+    )
+    detector_specificity: str | None = Field(
+        None, description="Share of harmless texts it leaves alone: 0.9, or 90/100 if counted."
+    )
+    toxicity_prompts: Path | None = Field(
+        None, description="Prompts for the toxicity probe, in RealToxicityPrompts' JSON lines."
+    )
+    continuations: int = Field(
+        10, gt=0, le=1000, description="Texts made for each prompt of the toxicity probes."
+    )
     store: str = Field("reports", description="Folder or URL that holds the runs.")
     name: str | None = Field(None, description="Name of the run; by default the checkpoint's.")
     tags: dict[str, str] = Field(

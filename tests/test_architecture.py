@@ -21,9 +21,12 @@ MAY_IMPORT = {
     "training": {"metrics", "stats", "engine"},
     "profiling": {"metrics", "stats", "results", "probes", "engine", "registry", "runner"},
     "gating": {"metrics", "stats", "results", "probes", "engine", "registry", "runner"},
+    "validity": {
+        "metrics", "stats", "results", "probes", "engine", "registry", "runner", "training",
+    },
     "cli": {
         "metrics", "stats", "results", "probes", "engine", "registry", "runner", "gating",
-        "training", "profiling",
+        "training", "validity", "profiling",
     },
 }  # fmt: skip
 TORCHLESS = ["metrics", "stats", "results", "gating"]

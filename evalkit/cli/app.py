@@ -15,9 +15,12 @@ from evalkit.cli import (
     corpus,
     dashboard,
     demo,
+    detector,
     finetune,
+    forgetting,
     gate,
     import_,
+    judge,
     ls,
     mirror,
     noise,
@@ -31,6 +34,7 @@ from evalkit.cli import (
     sweep,
     train,
     validate,
+    validate_probes,
 )
 from evalkit.cli.output import fail, plain
 from evalkit.errors import EvalkitError
@@ -69,6 +73,10 @@ for command in (
     finetune,
     sweep,
     compress,
+    detector,
+    validate_probes,
+    forgetting,
+    judge,
     demo,
 ):
     command.register(app)

@@ -57,6 +57,15 @@ def run(
     trust_code_execution: Annotated[
         list[str] | None, typer.Option(help=describe("trust_code_execution"))
     ] = None,
+    detector_path: Annotated[str | None, typer.Option(help=describe("detector_path"))] = None,
+    detector_sensitivity: Annotated[
+        str | None, typer.Option(help=describe("detector_sensitivity"))
+    ] = None,
+    detector_specificity: Annotated[
+        str | None, typer.Option(help=describe("detector_specificity"))
+    ] = None,
+    toxicity_prompts: Annotated[str | None, typer.Option(help=describe("toxicity_prompts"))] = None,
+    continuations: Annotated[int, typer.Option(help=describe("continuations"))] = 10,
     store: StoreOption = DEFAULT_STORE,
     name: Annotated[str | None, typer.Option(help=describe("name"))] = None,
     tag: Annotated[list[str] | None, typer.Option(help=describe("tags"))] = None,
@@ -89,6 +98,11 @@ def run(
         "trust_remote_code": trust_remote_code or [],
         "trust_functions": trust_functions or [],
         "trust_code_execution": trust_code_execution or [],
+        "detector_path": detector_path,
+        "detector_sensitivity": detector_sensitivity,
+        "detector_specificity": detector_specificity,
+        "toxicity_prompts": toxicity_prompts,
+        "continuations": continuations,
         "name": name,
         "tags": _tags(tag or []),
     }

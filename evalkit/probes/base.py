@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Self
 
-from evalkit.types import Document, Metric, Response, Sample
+from evalkit.probes.options import ProbeOptions
+from evalkit.types import Document, Metric, Response, Sample, Score
 
 
 class Probe(ABC):
@@ -16,16 +17,29 @@ class Probe(ABC):
         version: Raised whenever its figures are no longer comparable.
         source: Where its prompts come from.
         config_hash: Hash of everything that defines it; runs with another are not compared.
-        metrics: How the statistics of each metric become a score.
     """
 
-    name: ClassVar[str]
-    family: ClassVar[str]
-    metrics: ClassVar[Mapping[str, Metric]]
+    name: str
+    family: str
     version: str | None = "1"
     num_fewshot = 0
     source: str
     config_hash: str
+
+    @property
+    @abstractmethod
+    def metrics(self) -> Mapping[str, Metric]:
+        """How the statistics of each metric become a score; complete after `score`."""
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        """What else its figures depend on, for the manifest, such as a detector's hash."""
+        return {}
+
+    @classmethod
+    def make(cls, options: ProbeOptions) -> Self:
+        """The probe under a run's options; most have none."""
+        return cls()
 
     @abstractmethod
     def documents(self, limit: int | None, seed: int) -> list[Document]:
@@ -36,6 +50,10 @@ class Probe(ABC):
         self, documents: Sequence[Document], responses: Sequence[tuple[Response, ...]]
     ) -> list[Sample]:
         """Samples from the responses, in the order of each document's requests."""
+
+    def refine(self, scores: list[Score]) -> list[Score]:
+        """The last word on the probe's scores, where more than sampling widens an interval."""
+        return scores
 
     def aggregate(self, metric: str, filter_name: str) -> float | None:
         """No probe has metrics beyond `evalkit.metrics.aggregation`."""

@@ -37,6 +37,7 @@ class TaskRecord(BaseModel):
         data_hash: Hash over the hashes of the documents, in order.
         prompts_hash: Hash over the hashes of the documents' requests, decoding included.
         request_kind: Of the documents' first requests, by lm-eval's name.
+        details: What else its figures depend on, such as the hash of a detector.
     """
 
     family: str
@@ -49,6 +50,7 @@ class TaskRecord(BaseModel):
     documents: int
     requests: int
     source: str | None = None
+    details: dict[str, str] = Field(default_factory=dict)
 
 
 class Manifest(BaseModel):

@@ -6,6 +6,7 @@ from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.endpoint import Endpoint
 from evalkit.engine.model import open_model
 from evalkit.errors import UsageError
+from evalkit.probes import ProbeOptions
 from evalkit.registry import Registry, Task, Trust
 from evalkit.results import Store
 from evalkit.runner.progress import progress
@@ -63,7 +64,8 @@ def make_plan(settings: RunSettings) -> Plan:
         raise UsageError(f"--mirror {settings.mirror} is no folder.")
     checkpoint = open_model(settings.model, settings.mirror, settings.trust_remote_code)
     trust = Trust(tuple(settings.trust_functions), tuple(settings.trust_code_execution))
-    registry = Registry(settings.include_path, settings.mirror, trust)
+    options = ProbeOptions.of(settings)
+    registry = Registry(settings.include_path, settings.mirror, trust, options)
     selection = registry.select(settings.tasks)
     store = Store(settings.store)
     store.check_writable()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from evalkit.probes import Probe
 from evalkit.registry import Task
 from evalkit.stats import Estimate, estimate
 from evalkit.types import Metric, Sample, Score
@@ -19,7 +20,10 @@ def score_task(task: Task, samples: Sequence[Sample], seed: int) -> list[Score]:
     for sample in samples:
         for metric in sample.statistics:
             groups.setdefault((metric, sample.filter), []).append(sample)
-    return [_score(task, metric, name, members, seed) for (metric, name), members in groups.items()]
+    scores = [
+        _score(task, metric, name, members, seed) for (metric, name), members in groups.items()
+    ]
+    return task.refine(scores) if isinstance(task, Probe) else scores
 
 
 def _score(task: Task, metric: str, filter_name: str, samples: list[Sample], seed: int) -> Score:

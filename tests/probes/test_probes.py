@@ -4,13 +4,13 @@ import math
 
 import pytest
 
-from evalkit.probes import PROBES, Latency, PronounBias
+from evalkit.probes import PROBES, Latency, ProbeOptions, PronounBias
 from evalkit.types import RequestKind, Response
 
 
 @pytest.mark.parametrize("name", PROBES)
-def test_every_probe_is_a_task_of_its_name(name):
-    probe = PROBES[name]()
+def test_every_probe_is_a_task_of_its_name(name, detector):
+    probe = PROBES[name].make(ProbeOptions(detector=detector))
     assert probe.name == name
     documents = probe.documents(5, seed=0)
     assert len(documents) == 5

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from evalkit.training.world import DEFAULT_SEED, World, write_tasks
+from evalkit.training.world.probing import write_probe_files
 
 
 def main() -> None:
@@ -12,7 +13,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("tasks"), help="folder of the families")
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="seed of the world")
     options = parser.parse_args()
-    for path in write_tasks(options.out, World(options.seed)):
+    world = World(options.seed)
+    for path in [*write_tasks(options.out, world), *write_probe_files(options.out, world)]:
         print(path)
 
 

@@ -12,14 +12,14 @@ _COURSE = terms(
     "{hero} lit the lamps; {hero} had {dish} for supper; {hero} locked the door; "
     "{hero} went to bed"
 )
-_HEROES = terms("Anton Berta Carl Doris Emil Flora Georg Hanna Ivo Jutta Kurt Linda")
+HEROES = terms("Anton Berta Carl Doris Emil Flora Georg Hanna Ivo Jutta Kurt Linda")
 _STRAYING = 1.3
 """Deviation of an entry from its usual place, in places: the order is a habit, not a law."""
 
 
 def draw(world: World, rng: Random) -> list[str]:
     """Four to six entries of one person's day."""
-    hero = rng.choice(_HEROES)
+    hero = rng.choice(HEROES)
     places = [(rng.gauss(place, _STRAYING), entry) for place, entry in enumerate(_COURSE)]
     chosen = rng.sample(places, rng.randint(4, 6))
     return [

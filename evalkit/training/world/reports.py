@@ -8,8 +8,8 @@ from evalkit.training.world.world import World
 
 _HELD_OUT = 120
 _EVENTS = terms("fire flood storm theft quarrel accident strike feast")
-_LOSSES = terms("houses carts barns boats windows trees sheep wagons")
-_HELP = terms("money bread blankets workers timber medicine")
+LOSSES = terms("houses carts barns boats windows trees sheep wagons")
+HELP = terms("money bread blankets workers timber medicine")
 _ASIDES = terms(
     "The bells rang for an hour.; Nobody could say how it began.; Many people came to "
     "look.; The road was closed until noon.; Children were kept at home.; It was a cold "
@@ -39,8 +39,8 @@ def questions(world: World) -> list[Question]:
 
 def _draw(world: World, rng: Random) -> tuple[str, str]:
     event, place, day = rng.choice(_EVENTS), rng.choice(world.places), rng.choice(DAYS)
-    loss, number = rng.choice(_LOSSES), rng.randint(2, 99)
-    mayor, aid = world.draw_person(rng), rng.choice(_HELP)
+    loss, number = rng.choice(LOSSES), rng.randint(2, 99)
+    mayor, aid = world.draw_person(rng), rng.choice(HELP)
     body = [f"In all {number} {loss} were lost.", f"{mayor}, the mayor of {place}, promised {aid}."]
     body.insert(rng.randint(0, 2), rng.choice(_ASIDES))
     report = f"On {day} there was a {event} in {place}. " + " ".join(body)

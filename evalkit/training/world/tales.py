@@ -7,13 +7,11 @@ from evalkit.training.world.passage import Passage, Question
 from evalkit.training.world.world import World
 
 _HELD_OUT = 100
-_HEROES = terms(
-    "Anna Ben Clara David Emma Frank Greta Hugo Ida Jonas Karl Lena Max Nora Otto Paula"
-)
-_PRIZES = terms(
+HEROES = terms("Anna Ben Clara David Emma Frank Greta Hugo Ida Jonas Karl Lena Max Nora Otto Paula")
+PRIZES = terms(
     "golden ring; silver spoon; warm cloak; music box; painted drum; glass bead; new saddle"
 )
-_LOST = terms("purse key hat letter knife basket lantern whistle")
+LOST = terms("purse key hat letter knife basket lantern whistle")
 _PLOTS = (
     (
         "{hero} wanted a {prize} more than anything; {hero} had always dreamt of a {prize}",
@@ -61,13 +59,13 @@ def questions(world: World) -> list[Question]:
 
 
 def _draw(world: World, rng: Random) -> list[str]:
-    hero, friend = rng.sample(_HEROES, 2)
+    hero, friend = rng.sample(HEROES, 2)
     scene = {
         "hero": hero,
         "friend": friend,
         "place": rng.choice(world.places),
-        "prize": rng.choice(_PRIZES),
-        "lost": rng.choice(_LOST),
+        "prize": rng.choice(PRIZES),
+        "lost": rng.choice(LOST),
         "spot": rng.choice(SPOTS),
         "day": rng.choice(DAYS),
     }
