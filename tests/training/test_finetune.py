@@ -16,7 +16,7 @@ from evalkit.training.adapt.measure import measure_labels
 from evalkit.training.manifest import read_manifest
 from evalkit.training.recipe import load_recipe
 from evalkit.training.world import World, held_out
-from evalkit.types import Request, RequestKind
+from evalkit.types import Decoding, Request, RequestKind, Response
 from tests.checkpoints import make_checkpoint
 
 ANIMALS = {"cat": "meows", "dog": "barks", "cow": "moos", "duck": "quacks"}
@@ -63,15 +63,19 @@ def recipe(parent: Path, source: Path | str, method: str = "sft", **keys: object
     )
 
 
+def asked(folder: Path, requests: list[Request]) -> list[Response]:
+    found = {}
+    for batch in LocalEngine(open_checkpoint(folder), device="cpu").respond(requests):
+        found.update(batch)
+    return [found[i] for i in range(len(requests))]
+
+
 def loglikelihoods(folder: Path) -> list[float]:
     requests = [
         Request(RequestKind.LOGLIKELIHOOD, f"7 {name}:", f" {sound}")
         for name, sound in ANIMALS.items()
     ]
-    found = {}
-    for batch in LocalEngine(open_checkpoint(folder), device="cpu").respond(requests):
-        found.update(batch)
-    return [found[i].loglikelihood for i in range(len(requests))]
+    return [response.loglikelihood for response in asked(folder, requests)]
 
 
 @pytest.fixture(scope="module")
@@ -155,30 +159,38 @@ def test_an_adapter_is_measured_as_it_is(parent, tmp_path, kind):
     assert not (tmp_path / kind / "config.json").exists()
     figures = {figure.metric: figure for figure in made.held_out}
     assert figures["loss"].value < figures["loss"].before
-    assert loglikelihoods(tmp_path / kind) == pytest.approx(
-        by_peft(parent, tmp_path / kind), abs=1e-4
-    )
+    totals, text = by_peft(parent, tmp_path / kind)
+    assert loglikelihoods(tmp_path / kind) == pytest.approx(totals, abs=1e-4)
+    greedy = Request(RequestKind.GENERATE, "7 cat:", decoding=Decoding(max_new_tokens=4))
+    assert asked(tmp_path / kind, [greedy])[0].text == text.split("<|end|>")[0]
     found, base = open_checkpoint(tmp_path / kind), open_checkpoint(parent)
     assert found.parameters > base.parameters
     assert found.weights_hash != base.weights_hash
 
 
-def by_peft(parent: Path, adapter: Path) -> list[float]:
-    """The reference: peft's own model, one text at a time."""
+def by_peft(parent: Path, adapter: Path) -> tuple[list[float], str]:
+    """The reference: log-likelihoods and greedy text by peft's own model, without a cache."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(parent), adapter).eval()
     tokenizer = AutoTokenizer.from_pretrained(parent)
+
+    def logits(ids):
+        with torch.no_grad():
+            return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
+
     totals = []
     for name, sound in ANIMALS.items():
         before = len(tokenizer(f"7 {name}:")["input_ids"])
         ids = tokenizer(f"7 {name}: {sound}", return_tensors="pt")["input_ids"]
-        with torch.no_grad():
-            logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, :-1]
-        chosen = logits.log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
+        chosen = logits(ids)[:-1].log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
         totals.append(float(chosen[before - 1 :].sum()))
-    return totals
+    ids = tokenizer("7 cat:", return_tensors="pt")["input_ids"]
+    start = ids.shape[1]
+    for _ in range(4):
+        ids = torch.cat([ids, logits(ids)[-1].argmax()[None, None]], dim=1)
+    return totals, tokenizer.decode(ids[0, start:])
 
 
 def test_merged_weights_say_what_the_adapter_says(parent, tmp_path):

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from evalkit.engine.checkpoint import Checkpoint, open_checkpoint
 from evalkit.engine.loading import load_model, load_tokenizer
@@ -77,6 +78,7 @@ def load_classifier(parent: Parent, labels: list[str], seed: int) -> Any:
         DataError: transformers has no classifier of this architecture.
     """
     torch.manual_seed(seed)
+    disable_progress_bar()
     try:
         model = AutoModelForSequenceClassification.from_pretrained(
             parent.path,
