@@ -20,6 +20,7 @@ from evalkit.engine import local
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.profiling import profile
 from evalkit.types import Decoding, Request, RequestKind
+from tests.engine.endpoint_server import Model, serving
 
 REPORTS = Path(__file__).parents[1] / "reports"
 SETTINGS: dict[str, Any] = {
@@ -29,7 +30,7 @@ SETTINGS: dict[str, Any] = {
     "repeats": 15,
     "device": "cpu",
 }
-STEP_S = 0.020
+STEP_S, WAIT_S = 0.020, 0.100
 MOST = {"spread": 0.10, "delay": 0.05, "parts": 0.02, "overhead": 0.02}
 
 
@@ -75,8 +76,22 @@ def measure(model: str, store: str, profiles: int) -> Iterator[tuple[str, float,
         if figure[0] in ("time_per_output_token_s_p50", "first_token_s_p50")
     )
     yield "20 ms planted in every step, missed by", lost, MOST["delay"]
+    yield "100 ms planted in a server, missed by", _served(model, store), MOST["delay"]
     yield "first token and the gaps after it against a clock outside", _parts(model), MOST["parts"]
     yield "end-to-end, timed against not timed", _overhead(model), MOST["overhead"]
+
+
+def _served(model: str, store: str) -> float:
+    """By which share a wait before a server's first token is missed."""
+    with serving(Model(model)) as server:
+        found = []
+        for server.wait_s in (0.0, WAIT_S):
+            address = f"openai:{server.url}#served"
+            result = profile(
+                address, store=store, **SETTINGS | {"batch_sizes": [1], "new_tokens": 8}
+            )
+            found.append(_medians(result)["first_token_s_p50", "prompt32-batch1"])
+    return abs(found[1] - found[0] - WAIT_S) / WAIT_S
 
 
 @contextmanager

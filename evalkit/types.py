@@ -50,6 +50,7 @@ class Request:
         continuation: The text to score after the context (`LOGLIKELIHOOD`) or whole (`ROLLING`).
         decoding: Set for `GENERATE` and `TIMED`.
         batch: Timed requests of one batch are answered side by side; alone if empty.
+        start_s: Seconds after its batch's start at which a timed request is sent to an endpoint.
     """
 
     kind: RequestKind
@@ -57,6 +58,7 @@ class Request:
     continuation: str = ""
     decoding: Decoding | None = None
     batch: str = ""
+    start_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,5 +208,5 @@ def _plain(request: Request) -> list[Any]:
             decoding.top_p,
             decoding.seed,
         ]
-    batch = [request.batch] if request.batch else []
+    batch = [request.batch, request.start_s] if request.batch else []
     return [request.kind, request.context, request.continuation, settings, *batch]

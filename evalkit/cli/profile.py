@@ -44,6 +44,11 @@ def profile(
     batch_sizes: Annotated[str, typer.Option(help=describe("batch_sizes"))] = "1,4,16",
     prompt_tokens: Annotated[str, typer.Option(help=describe("prompt_tokens"))] = "32,256,1024",
     new_tokens: Annotated[int, typer.Option(help=describe("new_tokens"))] = 64,
+    concurrency: Annotated[
+        str | None, typer.Option(help="At an endpoint, the same as --batch-sizes.")
+    ] = None,
+    rates: Annotated[str, typer.Option(help=describe("rates"))] = "",
+    arrivals: Annotated[int, typer.Option(help=describe("arrivals"))] = 20,
     repeats: Annotated[int, typer.Option(help=describe("repeats"))] = 5,
     goodput: Annotated[
         list[str] | None, typer.Option(metavar="QUANTITY=SECONDS", help=describe("goodput"))
@@ -65,7 +70,9 @@ def profile(
         from evalkit.profiling.measure import profile as measure
     result = measure(
         model,
-        batch_sizes=batch_sizes,
+        batch_sizes=concurrency or batch_sizes,
+        rates=rates,
+        arrivals=arrivals,
         prompt_tokens=prompt_tokens,
         new_tokens=new_tokens,
         repeats=repeats,
@@ -111,10 +118,11 @@ def _print(result: "RunResult", settings: ProfileSettings) -> None:
     print_table(("Setting", *(_RATES[key] for key in known)), rates)
     print()
     whole = [score for score in result.scores if score.filter == "none"]
-    print_table(
-        ("Model and machine", "Value", "Unit"),
-        [(score.metric, figure(score.value) or "undefined", score.unit) for score in whole],
-    )
+    if whole:
+        print_table(
+            ("Model and machine", "Value", "Unit"),
+            [(score.metric, figure(score.value) or "undefined", score.unit) for score in whole],
+        )
     print(
         f"\nMedian and tail of {settings.repeats} batches of each setting, taken in turn after one "
         f"warm-up each, {settings.new_tokens} new tokens a request; 95 % intervals over batches."

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was measured beside the requests.
+    """What was measured beside the requests, of a model in this process.
 
     Attributes:
         matmul_gflops: Best matrix product, per second.
@@ -46,16 +46,23 @@ class Batches:
 
     Attributes:
         setting: What was asked.
-        responses: Of each batch; all its requests were begun at once.
+        responses: Of each batch.
+        starts: When each of these requests was sent, in seconds from the start of its batch.
     """
 
     setting: Setting
     responses: list[list[Response]] = field(default_factory=list)
+    starts: list[list[float]] = field(default_factory=list)
 
     @property
     def seconds(self) -> Array:
         """From the start of each batch to its last token, shape (batches,)."""
-        return np.array([max(r.total_s or 0.0 for r in batch) for batch in self.responses])
+        return np.array(
+            [
+                max(start + (r.total_s or 0.0) for start, r in zip(starts, batch, strict=True))
+                for starts, batch in zip(self.starts, self.responses, strict=True)
+            ]
+        )
 
     @property
     def noise(self) -> float:
@@ -87,30 +94,32 @@ class Batches:
 def by_setting(settings: Sequence[Setting], samples: Sequence[Sample]) -> list[Batches]:
     """Samples of a profile, put together again as they were asked."""
     found = {setting.name: Batches(setting) for setting in settings}
-    known: dict[str | None, list[Response]] = {}
+    known: dict[str | None, tuple[list[Response], list[float]]] = {}
     for sample in samples:
         batch = sample.document.cluster
         if batch not in known:
-            known[batch] = []
-            found[sample.filter].responses.append(known[batch])
-        known[batch].append(sample.responses[-1])
+            known[batch] = [], []
+            found[sample.filter].responses.append(known[batch][0])
+            found[sample.filter].starts.append(known[batch][1])
+        known[batch][0].append(sample.responses[-1])
+        known[batch][1].append(sample.document.requests[-1].start_s)
     return list(found.values())
 
 
 def scores_of(
-    batches: Sequence[Batches], machine: Machine, limits: Mapping[str, float], seed: int
+    batches: Sequence[Batches], machine: Machine | None, limits: Mapping[str, float], seed: int
 ) -> list[Score]:
     """Every figure of a profile but the means.
 
     Args:
         batches: Of each setting.
-        machine: What was measured beside them.
+        machine: What was measured beside them; None of a model behind an endpoint.
         limits: Quantity -> seconds that a good request may take, for the goodput.
         seed: Of resampled intervals.
     """
     scores = [score for one in batches for score in _percentiles(one, seed)]
     scores += [score for one in batches for score in _rates(one, machine, limits, seed)]
-    return scores + list(_whole(batches, machine))
+    return scores + (list(_whole(batches, machine)) if machine else [])
 
 
 def _percentiles(batches: Batches, seed: int) -> Iterator[Score]:
@@ -139,26 +148,20 @@ def _percentiles(batches: Batches, seed: int) -> Iterator[Score]:
 
 
 def _rates(
-    batches: Batches, machine: Machine, limits: Mapping[str, float], seed: int
+    batches: Batches, machine: Machine | None, limits: Mapping[str, float], seed: int
 ) -> Iterator[Score]:
     size, prompt = batches.setting.batch_size, batches.setting.prompt_tokens
-    seconds, work = batches.seconds, machine.work
+    seconds = batches.seconds
     new = np.array([sum(r.output_tokens for r in batch) for batch in batches.responses])
-    first = np.array([max(r.first_token_s or 0.0 for r in b) for b in batches.responses])
-    steps = new / size - 1
     rates = {
-        ("input_tokens_per_s", "tokens/s"): size * prompt / first,
         ("output_tokens_per_s", "tokens/s"): new / seconds,
         ("requests_per_s", "requests/s"): size / seconds,
-        ("model_flop_utilisation", ""): work.linear_flop
-        * (size * prompt + new - size)
-        / seconds
-        / (1e9 * machine.matmul_gflops),
-        ("bandwidth_utilisation", ""): (work.weight_bytes + _cache_read(batches, work))
-        * steps
-        / (seconds - first)
-        / (1e9 * machine.copy_gb_s),
     }
+    if batches.setting.rate is None:
+        first = np.array([max(r.first_token_s or 0.0 for r in b) for b in batches.responses])
+        rates["input_tokens_per_s", "tokens/s"] = size * prompt / first
+        if machine:
+            rates |= _utilisation(batches, machine, new, first)
     if limits:
         good = np.array([_good(batch, limits) for batch in batches.responses])
         rates["goodput_requests_per_s", "requests/s"] = good / seconds
@@ -178,6 +181,20 @@ def _rates(
             family=_FAMILY,
             unit=unit,
         )
+
+
+def _utilisation(
+    batches: Batches, machine: Machine, new: Array, first: Array
+) -> dict[tuple[str, str], Array]:
+    """Shares of the machine's peaks, batch by batch."""
+    size, work = batches.setting.batch_size, machine.work
+    tokens = size * batches.setting.prompt_tokens + new - size
+    flop = work.linear_flop * tokens / batches.seconds
+    read = (work.weight_bytes + _cache_read(batches, work)) * (new / size - 1)
+    return {
+        ("model_flop_utilisation", ""): flop / (1e9 * machine.matmul_gflops),
+        ("bandwidth_utilisation", ""): read / (batches.seconds - first) / (1e9 * machine.copy_gb_s),
+    }
 
 
 def _cache_read(batches: Batches, work: Work) -> float:

@@ -5,19 +5,22 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import torch
 
 from evalkit.engine.budget import ROWS
-from evalkit.engine.checkpoint import Checkpoint, open_checkpoint
+from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.endpoint import EndpointEngine
 from evalkit.engine.local import LocalEngine
+from evalkit.engine.model import make_engine, open_model
 from evalkit.errors import UsageError
 from evalkit.profiling.energy import open_meter
 from evalkit.profiling.figures import Machine, by_setting, scores_of
 from evalkit.profiling.peaks import copy_peak, matmul_peak
 from evalkit.profiling.probe import Profile
-from evalkit.profiling.prompts import random_prompts
+from evalkit.profiling.prompts import plain_prompts, random_prompts
 from evalkit.profiling.settings import ProfileSettings
 from evalkit.profiling.work import work_of
 from evalkit.results import Store
@@ -29,50 +32,57 @@ from evalkit.types import Sample, Score
 
 
 def profile(model: str, **settings: Any) -> RunResult:
-    """Time a checkpoint under several batch sizes and lengths of prompt, and keep the result.
+    """Time a model under several batch sizes and lengths of prompt, and keep the result.
 
     Args:
-        model: Checkpoint folder, or org/name of a model in the mirror.
+        model: Checkpoint folder, org/name of a model in the mirror, or address of an endpoint.
         **settings: Further fields of `ProfileSettings`.
 
     Raises:
         UsageError: A setting is impossible, or nothing that was asked fits the model's context.
         DataError: The checkpoint cannot be used.
-        EvaluationError: The model's answers are not finite, or the store failed.
+        EvaluationError: The model's answers are not finite, the server failed, or the store did.
     """
-    chosen = ProfileSettings.checked(model=model, **settings)
-    checkpoint = open_checkpoint(chosen.model, chosen.mirror, chosen.trust_remote_code)
-    asked = _fitting(chosen, checkpoint)
+    asked = ProfileSettings.checked(model=model, **settings)
+    opened = open_model(asked.model, asked.mirror, asked.trust_remote_code)
     store = Store(asked.store)
     store.check_writable()
     created = datetime.now(UTC)
-    engine = LocalEngine(
-        checkpoint,
+    if isinstance(opened, Checkpoint):
+        asked = _fitting(asked, opened)
+    engine = make_engine(
+        opened,
         device=asked.device,
         dtype=asked.dtype,
         batch_size=max(ROWS, *asked.batch_sizes),
     )
     samples: list[Sample] = []
-    found: list[Machine] = []
+    machines: list[Machine | None] = []
 
     def finish(means: list[Score]) -> list[Score]:
         batches = by_setting(probe.settings, samples)
-        return [*scores_of(batches, found[0], asked.goodput, asked.seed), *means]
+        return [*scores_of(batches, machines[0], asked.goodput, asked.seed), *means]
 
-    def prompts(count: int, tokens: int) -> list[str]:
-        return random_prompts(engine.loaded.tokenizer, engine.count_tokens, count, tokens, 0)
-
-    probe = Profile(asked, prompts, finish)
-    plan = Plan(asked, checkpoint, [_planned(probe)], {}, store)
+    probe = Profile(asked, partial(_prompts, engine), finish)
+    plan = Plan(asked, opened, [PlannedTask(probe, probe.documents(None, 0))], {}, store)
     started = time.perf_counter()
     machine, samples[:] = _measured(plan, probe, engine)
-    found.append(machine)
+    machines.append(machine)
     phases = {"load": engine.load_s, "respond": time.perf_counter() - started}
     return record(plan, engine, {probe.name: samples}, created, phases)
 
 
+def _prompts(engine: LocalEngine | EndpointEngine, count: int, tokens: int) -> list[str]:
+    """Texts of so many tokens; of an endpoint, whose tokenizer nobody knows, of so many words."""
+    if isinstance(engine, EndpointEngine):
+        return plain_prompts(count, tokens, 0)
+    return random_prompts(engine.loaded.tokenizer, engine.count_tokens, count, tokens, 0)
+
+
 def _fitting(settings: ProfileSettings, checkpoint: Checkpoint) -> ProfileSettings:
     """The settings without prompts that leave no room in the model's context."""
+    if settings.rates:
+        raise UsageError("--rates are for endpoints; a checkpoint in this process answers batches.")
     room = checkpoint.max_length
     if room is None:
         return settings
@@ -86,21 +96,21 @@ def _fitting(settings: ProfileSettings, checkpoint: Checkpoint) -> ProfileSettin
     return settings.model_copy(update={"prompt_tokens": fitting})
 
 
-def _planned(probe: Profile) -> PlannedTask:
-    return PlannedTask(probe, probe.documents(None, 0))
-
-
-def _measured(plan: Plan, probe: Profile, engine: LocalEngine) -> tuple[Machine, Sequence[Sample]]:
+def _measured(
+    plan: Plan, probe: Profile, engine: LocalEngine | EndpointEngine
+) -> tuple[Machine | None, Sequence[Sample]]:
     """Ask everything; the machine's own peaks, which need memory themselves, come last."""
-    device = engine.loaded.device
-    dtype = str(engine.loaded.model.dtype).removeprefix("torch.")
-    meter, why = open_meter(str(device))
+    meter, why = open_meter(str(engine.device))
     (responses,) = respond(plan, engine)
     energy = meter.joules() if meter else None
     samples = probe.score(plan.tasks[0].documents, responses)
+    if isinstance(engine, EndpointEngine):
+        return None, samples
+    device = engine.device
     memory = {"peak_memory_bytes": _peak_resident()}
     if device.type == "cuda":
         memory["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
+    dtype = str(engine.loaded.model.dtype).removeprefix("torch.")
     _, peak = matmul_peak(torch.get_num_threads(), str(device), dtype)
     bandwidth = copy_peak(str(device))
     machine = Machine(peak, bandwidth, engine.load_s, memory, energy, why, work_of(engine))

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from evalkit.probes import Probe
 from evalkit.probes.latency import latencies
 from evalkit.profiling.settings import ProfileSettings
@@ -22,15 +24,30 @@ from evalkit.types import (
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One combination of what is varied."""
+    """One combination of what is varied.
+
+    Attributes:
+        prompt_tokens: Length of the prompts.
+        batch_size: Requests of a batch.
+        rate: Requests a second where they are sent at random moments; None where all at once.
+    """
 
     prompt_tokens: int
     batch_size: int
+    rate: float | None = None
 
     @property
     def name(self) -> str:
         """As it stands in the store's `filter` column."""
-        return f"prompt{self.prompt_tokens}-batch{self.batch_size}"
+        varied = f"batch{self.batch_size}" if self.rate is None else f"rate{self.rate:g}"
+        return f"prompt{self.prompt_tokens}-{varied}"
+
+    def starts(self, number: int) -> list[float]:
+        """Seconds after the start of a batch at which each of its requests is sent."""
+        if self.rate is None:
+            return [0.0] * self.batch_size
+        gaps = np.random.default_rng(number).exponential(1 / self.rate, self.batch_size - 1)
+        return [0.0, *np.cumsum(gaps).tolist()]
 
 
 class Profile(Probe):
@@ -61,20 +78,21 @@ class Profile(Probe):
         finish: Callable[[list[Score]], list[Score]],
     ) -> None:
         self.settings = [
-            Setting(tokens, size)
+            setting
             for tokens in settings.prompt_tokens
-            for size in settings.batch_sizes
+            for setting in (
+                *(Setting(tokens, size) for size in settings.batch_sizes),
+                *(Setting(tokens, settings.arrivals, rate) for rate in settings.rates),
+            )
         ]
         self._rounds = settings.repeats + 1
         self._new_tokens = settings.new_tokens
         self._finish = finish
-        most = max(settings.batch_sizes)
+        most = max(setting.batch_size for setting in self.settings)
         self._prompts: Mapping[int, list[str]] = {
             tokens: prompts(most, tokens) for tokens in settings.prompt_tokens
         }
-        self.config_hash = digest(
-            [settings.batch_sizes, settings.prompt_tokens, settings.new_tokens, settings.repeats]
-        )
+        self.config_hash = digest([self.settings, settings.new_tokens, settings.repeats])
 
     def documents(self, limit: int | None, seed: int) -> list[Document]:
         """One document a request that counts; those of the warm-up go before the first."""
@@ -99,9 +117,11 @@ class Profile(Probe):
 
     def _batch(self, setting: Setting, number: int) -> list[Request]:
         decoding = Decoding(max_new_tokens=self._new_tokens)
+        name = f"{setting.name}-{number}"
+        texts = self._prompts[setting.prompt_tokens]
         return [
-            Request(RequestKind.TIMED, text, decoding=decoding, batch=f"{setting.name}-{number}")
-            for text in self._prompts[setting.prompt_tokens][: setting.batch_size]
+            Request(RequestKind.TIMED, text, decoding=decoding, batch=name, start_s=start)
+            for text, start in zip(texts, setting.starts(number), strict=False)
         ]
 
     def score(

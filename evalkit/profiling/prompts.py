@@ -8,6 +8,12 @@ from transformers import PreTrainedTokenizerBase
 from evalkit.errors import DataError
 
 _TRIES = 200
+_COMMON_WORDS = (
+    "the of and to in is that for it as was with be by on not he his but at are this have from or "
+    "had an they which one you were all her she there would their we him been has when who will no "
+    "more if out so up said what about than into them can only other time new some could these two "
+    "may first then do any like my now over such our man me even most made after also well"
+)
 
 
 def random_prompts(
@@ -32,6 +38,12 @@ def random_prompts(
     random = np.random.default_rng([seed, tokens])
     words = _words(tokenizer)
     return [_text(length, words, tokens, random) for _ in range(count)]
+
+
+def plain_prompts(count: int, words: int, seed: int) -> list[str]:
+    """Texts of so many common English words, most of which are one token to most tokenizers."""
+    random = np.random.default_rng([seed, words])
+    return [" ".join(random.choice(_COMMON_WORDS.split(), words)) for _ in range(count)]
 
 
 def _words(tokenizer: PreTrainedTokenizerBase) -> list[str]:

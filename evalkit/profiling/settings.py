@@ -12,7 +12,17 @@ class ProfileSettings(RunSettings):
 
     tasks: list[str] = Field(["profile"], frozen=True)
     batch_sizes: list[int] = Field(
-        [1, 4, 16], min_length=1, description="Requests side by side; several, with commas."
+        [1, 4, 16],
+        min_length=1,
+        description="Requests side by side, at an endpoint begun together; several, with commas.",
+    )
+    rates: list[float] = Field(
+        default_factory=list,
+        description="Requests a second, sent to an endpoint at random (Poisson) moments; several, "
+        "with commas.",
+    )
+    arrivals: int = Field(
+        20, ge=2, le=100_000, description="Requests of a batch that is sent at a rate."
     )
     prompt_tokens: list[int] = Field(
         [32, 256, 1024], min_length=1, description="Lengths of prompts; several, with commas."
@@ -27,7 +37,7 @@ class ProfileSettings(RunSettings):
         f"of {', '.join(LIMITED)}.",
     )
 
-    @field_validator("batch_sizes", "prompt_tokens", mode="before")
+    @field_validator("batch_sizes", "prompt_tokens", "rates", mode="before")
     @classmethod
     def _numbers(cls, value: object) -> object:
         return value.replace(",", " ").split() if isinstance(value, str) else value
@@ -37,6 +47,13 @@ class ProfileSettings(RunSettings):
     def _positive(cls, value: list[int]) -> list[int]:
         if min(value) < 1 or max(value) > 2**20:
             raise ValueError("take whole numbers from 1 on")
+        return sorted(set(value))
+
+    @field_validator("rates")
+    @classmethod
+    def _above_nothing(cls, value: list[float]) -> list[float]:
+        if any(not 0 < rate <= 1e6 for rate in value):
+            raise ValueError("take numbers above 0")
         return sorted(set(value))
 
     @field_validator("goodput")

@@ -113,6 +113,7 @@ class EndpointEngine:
         import openai
 
         path = self._endpoint.path
+        await asyncio.sleep(request.start_s)
         for attempt in range(RETRIES + 1):
             try:
                 return index, await answer(client, self._endpoint, request)

@@ -1,0 +1,59 @@
+"""`evalkit profile` of a model behind a server on loopback."""
+
+import pytest
+
+import evalkit
+from evalkit.errors import UsageError
+from evalkit.profiling import profile
+from tests.engine.endpoint_server import Model, serving
+
+WAIT_S = 0.1
+
+
+@pytest.fixture
+def server(checkpoint):
+    with serving(Model(checkpoint)) as made:
+        yield made
+
+
+def test_closed_and_open_loop(server, evalkit_command, tmp_path):
+    server.wait_s = WAIT_S
+    done = evalkit_command(
+        "profile", "--model", f"openai:{server.url}#tiny", "--concurrency", "1,3", "--rates", "40",
+        "--arrivals", 4, "--prompt-tokens", 5, "--new-tokens", 4, "--repeats", 2,
+        "--store", tmp_path,
+    )  # fmt: skip
+    assert done.code == 0, done
+    for name in ("prompt5-batch1", "prompt5-batch3", "prompt5-rate40"):
+        assert name in done.out
+    timings = evalkit.load_timings(tmp_path, "latest")
+    requests = timings[timings.phase == "request"]
+    assert requests.setting.value_counts().to_dict() == {
+        "prompt5-batch1": 2, "prompt5-batch3": 6, "prompt5-rate40": 8,
+    }  # fmt: skip
+    assert (requests.first_token_s >= WAIT_S).all()
+    assert server.most >= 3
+    scores = evalkit.load_scores(tmp_path)
+    assert "model_flop_utilisation" not in set(scores.metric)
+
+
+def test_requests_at_a_rate_are_spread_over_time(server, tmp_path):
+    result = profile(
+        f"openai:{server.url}#tiny", store=str(tmp_path), batch_sizes=[1], rates=[20], arrivals=5,
+        prompt_tokens=[5], new_tokens=2, repeats=2,
+    )  # fmt: skip
+    samples = evalkit.load_samples(tmp_path, result.manifest.run_id, "profile")
+    spread = samples[samples["filter"] == "prompt5-rate20"]
+    assert len(spread) == 10
+    (rate,) = [
+        score.value
+        for score in result.scores
+        if (score.metric, score.filter) == ("requests_per_s", "prompt5-rate20")
+    ]
+    # Sent five in a quarter of a second on average, they cannot come back quicker than they went.
+    assert rate < 100
+
+
+def test_rates_are_for_endpoints(checkpoint, tmp_path):
+    with pytest.raises(UsageError, match="--rates are for endpoints"):
+        profile(str(checkpoint), store=str(tmp_path), rates=[2])
