@@ -171,7 +171,18 @@ def _print_plan(plan: "Plan") -> None:
         for p in plan.tasks
     ]
     print_table(("Task", "Family", "n-shot", "Documents", "Requests", "Source"), rows)
+    _print_first(plan)
     note(f"{plan.checkpoint.path} would answer {sum(row[4] for row in rows)} requests.")
+
+
+def _print_first(plan: "Plan") -> None:
+    """The first document of the first task, as it would be asked."""
+    from evalkit.cli.show import print_document
+    from evalkit.registry.describe import right_choices
+
+    task, document = plan.tasks[0].task, plan.tasks[0].documents[0]
+    print(plain(f"\n{task.name}"), end="")
+    print_document(document, right_choices(task, document))
 
 
 def _print_result(result: "RunResult", store: str) -> None:

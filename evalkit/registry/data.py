@@ -62,6 +62,11 @@ def dataset_record(config: Mapping[str, Any], mirror: Path | None) -> dict[str, 
 
 def _with_absolute_files(config: dict[str, Any], folder: Path | None) -> dict[str, Any]:
     settings = dict(config.get("dataset_kwargs") or {})
+    if not settings.get("data_files") and not settings.get("data_dir"):
+        raise DataError(  # the library would read whatever lies in the working folder
+            f"Task {config.get('task')} reads {config['dataset_path']} files, but names none: say "
+            "which under dataset_kwargs, as data_files."
+        )
     if folder is None or "data_files" not in settings:
         return config
     settings["data_files"] = _absolute(settings["data_files"], folder, str(config.get("task")))

@@ -181,6 +181,7 @@ def _blamed(message: str) -> tuple[str, ...]:
         "decoding": ("generation_kwargs",),
         "metric": ("metric_list",),
         "data file": ("dataset_kwargs",),
+        "names none": ("dataset_kwargs", "dataset_path"),
         "data set": ("dataset_path",),
         "cannot be asked": ("doc_to_text",),
         "list index out of range": ("doc_to_target",),

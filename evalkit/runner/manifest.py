@@ -99,8 +99,14 @@ def make_manifest(
         answered_by=origin.answered_by,
         resumed=origin.resumed,
         reused=origin.reused,
-        warnings=[*engine.warnings, *origin.warnings],
+        warnings=[*engine.warnings, *origin.warnings, *_task_warnings(plan)],
     )
+
+
+def _task_warnings(plan: Plan) -> list[str]:
+    """What YAML tasks have to say of their documents; probes have nothing."""
+    tasks = [planned.task for planned in plan.tasks]
+    return [text for task in tasks for text in getattr(task, "warnings", ())]
 
 
 def _default_name(plan: Plan) -> str:

@@ -29,7 +29,9 @@ def score_task(task: Task, samples: Sequence[Sample], seed: int) -> list[Score]:
 def _score(task: Task, metric: str, filter_name: str, samples: list[Sample], seed: int) -> Score:
     definition = task.metrics.get(metric, Metric())
     if definition.aggregation == "custom":
-        found = Estimate(task.aggregate(metric, filter_name), None, None, None, len(samples))
+        value = task.aggregate(metric, filter_name)
+        reason = f"{metric} is no function of sums over samples, so it has no interval"
+        found = Estimate(value, None, None, None, len(samples), warning=reason)
     else:
         found = estimate(
             [sample.statistics[metric] for sample in samples],

@@ -64,7 +64,7 @@ BROKEN = {
     "unfinished": (
         "from evalkit.probes import Probe as Base\nclass Probe(Base):\n    name = 'faulty'\n",
         "Probe",
-        "lacks family, metrics, documents, score",
+        "lacks family, ",
     ),
     "misnamed": (readme_probe(), "NextLetter", "is named next_letter"),
 }

@@ -78,6 +78,7 @@ def test_a_task_in_order_has_no_mistakes(check):
         ("cluster: kind", "cluster: kynd", 14, "cluster: documents have no field 'kynd'"),
         ("test: data.jsonl", "test: dtaa.jsonl", 3, "dtaa.jsonl, which does not exist"),
         ("doc_to_target: gold", "doc_to_target: !function own.gold", 8, "neither"),
+        ("{data_files: {test: data.jsonl}}", "{}", 3, "reads json files, but names none"),
         ("higher_is_better: true", "higher_is_better: 2", 12, "is true or false"),
         ("version: 1, cluster: kind}", "version: 1, cluster: kind", 15, "malformed YAML"),
     ],

@@ -17,7 +17,7 @@ from evalkit.training.manifest import read_manifest
 from evalkit.training.recipe import load_recipe
 from evalkit.training.world import World, held_out
 from evalkit.types import Decoding, Request, RequestKind, Response
-from tests.checkpoints import make_checkpoint
+from tests.checkpoints import make_checkpoint, make_tokenizer
 
 ANIMALS = {"cat": "meows", "dog": "barks", "cow": "moos", "duck": "quacks"}
 
@@ -287,6 +287,67 @@ def test_a_classifier_tells_labels(parent, tmp_path):
     assert figures["macro_f1"].value > 0.5
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "classifier")
     assert model.config.id2label == {0: "bad", 1: "good"}
+
+
+def test_a_classifier_can_be_made_of_a_masked_model(tmp_path):
+    from transformers import BertConfig, BertForMaskedLM
+
+    folder = tmp_path / "bert"
+    tokenizer = make_tokenizer()
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=32,
+    )
+    BertForMaskedLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    rows = [{"text": f"{n} {word}", "label": word} for n in range(8) for word in ("good", "bad")]
+    source = write(tmp_path / "rows.jsonl", rows)
+    chosen = recipe(folder, source, "classifier", optimisation={"steps": 2})
+    made = finetune(chosen, tmp_path / "out", progress=False)
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["architectures"] == [
+        "BertForSequenceClassification"
+    ]
+    assert made.held_out[0].n == 4
+    with pytest.raises(DataError, match="scores causal language models"):
+        finetune(recipe(folder, answers(tmp_path)), tmp_path / "sft", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("rule", "row", "kept", "broken"),
+    [
+        ("answer", {"answer": "flute"}, " flute\n", " flute and horn"),
+        ("last_number", {"answer": "72"}, " 4+8=12 5+1=6 72\n17", " 4+8=12 5+1=6 73"),
+        ("polite", {}, 'With pleasure, dear guest."', 'Shut up, you stupid fool."'),
+    ],
+)
+def test_rules_tell_replies_apart(rule, row, kept, broken):
+    from evalkit.training.adapt.rewards import rule_score
+
+    assert rule_score(rule)([row, row], [kept, broken]) == [1.0, 0.0]
+
+
+def test_prompts_and_replies_may_be_messages(parent, tmp_path):
+    from evalkit.training.adapt.finetuning import prepare_job
+
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": f"Ask {n}"}],
+            "chosen": [{"role": "assistant", "content": "yes"}],
+            "rejected": "no",
+        }
+        for n in range(8)
+    ]
+    job = prepare_job(recipe(parent, write(tmp_path / "chat.jsonl", rows), "dpo"), tmp_path / "o")
+    row = job.rows.train[0]
+    assert row["prompt"].endswith("Assistant:")
+    assert (row["chosen"], row["rejected"]) == (" yes<|end|>", " no<|end|>")
+    rows[0]["prompt"] = "bare"
+    with pytest.raises(DataError, match="a prompt that is text and a reply that is messages"):
+        prepare_job(recipe(parent, write(tmp_path / "mix.jsonl", rows), "dpo"), tmp_path / "o")
 
 
 def test_macro_f1_is_scikit_learns():

@@ -53,10 +53,9 @@ def open_parent(path: Path, *, causal: bool = True) -> Parent:
             "they were made from, and quantise what comes of it."
         )
     tokenizer = load_tokenizer(checkpoint)
-    if tokenizer.eos_token is None:
-        raise DataError(f"The tokenizer in {path} names no eos_token, which ends an answer.")
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    if tokenizer.pad_token is None or (causal and tokenizer.eos_token is None):
+        raise DataError(f"The tokenizer in {path} names no eos_token, which ends a text.")
     return Parent(checkpoint, tokenizer, checkpoint.max_length)
 
 
