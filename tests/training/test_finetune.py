@@ -380,6 +380,7 @@ BAD_LINES = {
         '{"text": "a"}'
     ),
     "completion must be text or a list of messages": '{"prompt": "a", "completion": 3}',
+    "holds half a character": '{"prompt": "a\\ud800", "completion": "b"}',
     "prompt is empty": '{"prompt": " ", "completion": "b"}',
     "the last message must be the assistant's answer": (
         '{"messages": [{"role": "user", "content": "a"}]}'

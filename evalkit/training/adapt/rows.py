@@ -170,6 +170,10 @@ def _checked(place: str, row: Any, layout: str) -> Row:
             _check_messages(place, name, value)
         elif isinstance(value, str) and not value.strip():
             raise DataError(f"{place}: {name} is empty.")
+    try:
+        _json(kept).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{place} holds half a character, which is no text.") from None
     return kept
 
 
