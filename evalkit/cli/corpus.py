@@ -1,5 +1,6 @@
 """`evalkit corpus`: from raw text to token ids with a pedigree."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +44,11 @@ def corpus(
     if help_recipe:
         print(training.describe_recipe(), end="")
         return
+    from evalkit.cli.quiet import quiet_libraries
+
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    quiet_libraries()
     from evalkit.cli.task_texts import texts_of_tasks
     from evalkit.training.corpus import TextCorpus, prepare_corpus
 

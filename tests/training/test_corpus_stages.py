@@ -136,7 +136,10 @@ def test_datasets_are_read_from_the_mirror_by_name(tmp_path, stage):
     assert found[1].id == "org/name#2"
     assert (records[0].documents, records[0].licence) == (2, "CC0-1.0")
     absent = Collect(sources=[{"dataset": "org/absent"}])
-    with pytest.raises(DataError, match="org/absent cannot be had"):
+    wrong = Collect(sources=[{"dataset": "org/name", "split": "absent"}])
+    with pytest.raises(DataError, match=r"org/name cannot be had .*absent"):
+        list(collect(wrong, tmp_path, [], stage))
+    with pytest.raises(DataError, match="lacks the data set org/absent; download it"):
         list(collect(absent, tmp_path, [], stage))
 
 
@@ -216,7 +219,7 @@ def test_ten_examples_are_kept_whatever_is_dropped(stage):
 
 def test_lines_of_many_documents_go_but_each_stays_once(tmp_path):
     notice = "Subscribe to our newsletter"
-    texts = [f"{notice}\nStory number {n} of them all\nYes." for n in range(5)]
+    texts = [f"{notice}\nStory number {n} of them all\n= = Yes 1 2 3 = =" for n in range(5)]
     lines = LineFile(tmp_path / "lines")
     for text in texts:
         lines.add(text)
@@ -224,7 +227,7 @@ def test_lines_of_many_documents_go_but_each_stays_once(tmp_path):
     results = [boilerplate.remove(text) for text in texts]
     assert [removed for _, removed in results] == [[], *[[notice]] * 4]
     assert results[0][0] == texts[0]
-    assert results[1][0] == "Story number 1 of them all\nYes."
+    assert results[1][0] == "Story number 1 of them all\n= = Yes 1 2 3 = ="
 
 
 def test_languages_are_told_and_unknown_codes_refused(stage):

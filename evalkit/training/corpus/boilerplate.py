@@ -1,5 +1,6 @@
 """Lines that many documents have in common: notices, menus, signatures."""
 
+import re
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import xxhash
 
-_FEWEST_WORDS = 3
+_THREE_WORDS = re.compile(r"[^\W\d_][\W\d_]+[^\W\d_]+[\W\d_]+[^\W\d_]")
 _LONGEST = 500
 _AT_ONCE = 1 << 23
 """Line hashes held at once while they are counted."""
@@ -76,7 +77,7 @@ class Boilerplate:
 
 def _counts(line: str) -> bool:
     """Whether a line is long enough to be told from other text, and short enough for a notice."""
-    return len(line) <= _LONGEST and len(line.split(None, _FEWEST_WORDS)) >= _FEWEST_WORDS
+    return len(line) <= _LONGEST and _THREE_WORDS.search(line) is not None
 
 
 def _hash(line: str) -> int:

@@ -71,7 +71,7 @@ def collect(
 
     Args:
         settings: The recipe's section.
-        mirror: Folder in the hub's layout that data sets are read from, before the hub.
+        mirror: Folder in the hub's layout that data sets are read from instead of the hub.
         records: Filled with what came from each source.
         stage: Keeps the account.
 
@@ -184,17 +184,22 @@ def _rows_of_dataset(
 
 
 def _dataset(source: Source, name: str, mirror: Path | None) -> Any:
-    """A stream of the data set's rows, from the mirror if it is there."""
+    """A stream of the data set's rows, from the mirror if there is one, else from the hub."""
     import datasets
 
     mirrored = mirror / "datasets" / name if mirror else None
-    place = str(mirrored) if mirrored and mirrored.is_dir() else name
+    if mirrored and not mirrored.is_dir():
+        raise DataError(
+            f"The mirror {mirror} lacks the data set {name}; download it with: "
+            f"hf download {name} --repo-type dataset --local-dir {mirrored}"
+        )
+    place = str(mirrored or name)
     try:
         return datasets.load_dataset(place, source.subset, split=source.split, streaming=True)
     except Exception as error:  # datasets raises errors of many libraries
-        where = f"the mirror {mirror} or the hub" if mirror else "the hub; name a mirror"
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"The data set {name} cannot be had from {where}: {problem}") from error
+        advice = "" if mirror else "; read it from a mirror with --mirror"
+        raise DataError(f"The data set {name} cannot be had ({problem}){advice}.") from error
 
 
 def _encodable(text: str) -> str:

@@ -1,6 +1,8 @@
 """Makes a corpus: runs the stages one after the other, through files, and puts it in its place."""
 
 import importlib.metadata
+import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -65,7 +67,7 @@ def prepare_corpus(
         context: Longest sequence of the model it is for, in tokens.
         name: What the datasheet calls it.
         tests: Texts of the tasks in `corpus.decontaminate`.
-        mirror: Folder in the hub's layout that data sets are read from, before the hub.
+        mirror: Folder in the hub's layout that data sets are read from instead of the hub.
         progress: Show progress bars on stderr.
 
     Raises:
@@ -84,7 +86,7 @@ def prepare_corpus(
         shutil.rmtree(unfinished / "work")
         unfinished.replace(out)
     except OSError as error:
-        raise UsageError(f"Cannot write the corpus {out}: {error.strerror or error}.") from error
+        raise UsageError(f"Cannot write the corpus {out}: {_reason(error)}.") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return CorpusReader.open(out)
@@ -222,6 +224,12 @@ class _Maker:
         yield
         spent = time.perf_counter() - started
         self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 3)
+
+
+def _reason(error: OSError) -> str:
+    """What went wrong, in the system's own words; pyarrow hides its number in its own."""
+    number = re.search(r"\[errno (\d+)\]", str(error))
+    return os.strerror(int(number[1])) if number else error.strerror or str(error)
 
 
 def _named(sources: list[SourceRecord]) -> str:
