@@ -50,7 +50,7 @@ def test_every_command_of_the_three_uses_works(demo_folder, monkeypatch, evalkit
         # Untrained weights may regress; whether they do is not the README's concern.
         assert done.code in ((0, 1) if arguments[:2] == ["gate", "late"] else (0,)), (command, done)
         ran.append(arguments[0])
-    assert ran == ["run", "run", "ls", "ls", "compare", "gate", "gate"]
+    assert ran == ["run", "run", "ls", "show", "ls", "compare", "gate", "gate", "profile"]
     for code in blocks("python"):
         exec(code, {})
     shutil.rmtree(demo_folder / "reports")
