@@ -24,7 +24,7 @@ from evalkit.training.corpus import (
     formats,
 )
 from evalkit.training.corpus.boilerplate import Boilerplate, LineFile
-from evalkit.training.corpus.clean import _FIXES, _PLAIN, Cleaner
+from evalkit.training.corpus.clean import Cleaner, fix_unicode
 from evalkit.training.corpus.collect import check_sources, collect
 from evalkit.training.corpus.decontaminate import Forbidden, decontaminate
 from evalkit.training.corpus.deduplicate import deduplicate, find_twins
@@ -169,10 +169,9 @@ def test_encodings_and_quotes_are_mended(stage):
     assert stage.record.changed["quotes"].documents == 1
 
 
-@given(st.text(st.characters(codec="ascii"), max_size=60))
-def test_plain_text_needs_no_mending(text):
-    if _PLAIN.fullmatch(text):
-        assert ftfy.fix_text(text, _FIXES) == text
+@given(st.text(st.sampled_from("aé\u00c3\u00a9&amp;\r\n \x1b[0m\u0308ﬁ\u2028\x9d"), max_size=40))
+def test_lines_are_mended_as_ftfy_mends_the_whole(text):
+    assert fix_unicode(text) == ftfy.fix_text(text, uncurl_quotes=False)
 
 
 @pytest.mark.parametrize(

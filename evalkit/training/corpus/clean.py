@@ -23,8 +23,8 @@ from evalkit.training.corpus.quality import (
 from evalkit.training.corpus.settings import Clean
 
 _QUOTES = str.maketrans({**dict.fromkeys("‘’‚‛′", "'"), **dict.fromkeys("“”„‟″", '"')})
-_PLAIN = re.compile(r"[ -%'-~\n\t]*")
-"""ASCII without entities, escapes and controls, of which ftfy has nothing to mend."""
+_ODD_LINE = re.compile(r"^[ -%'-~\t]*[^ -%'-~\t\n].*\n?", re.MULTILINE)
+"""A line that is not ASCII without entities, escapes and controls; ftfy mends no others."""
 _FIXES = ftfy.TextFixerConfig(uncurl_quotes=False, explain=False)
 
 
@@ -91,9 +91,7 @@ class Cleaner:
         return kept
 
     def _fix(self, text: str) -> str:
-        if not self._settings.unicode or _PLAIN.fullmatch(text):
-            return text
-        return ftfy.fix_text(text, _FIXES)
+        return fix_unicode(text) if self._settings.unicode else text
 
     def _straighten(self, text: str) -> str:
         if not self._settings.straight_quotes or text.isascii():
@@ -121,6 +119,12 @@ class Cleaner:
         if verdict is None and self._bad_words and (word := self._bad_words.found(text)):
             verdict = Verdict("bad words", word)
         return verdict
+
+
+def fix_unicode(text: str) -> str:
+    """The text as ftfy mends it; entities such as `&amp;` stay where there is a `<`, as in code."""
+    fixes = _FIXES._replace(unescape_html=False) if "<" in text else _FIXES
+    return _ODD_LINE.sub(lambda line: ftfy.fix_text(line[0], fixes), text)
 
 
 def _first_difference(text: str, other: str) -> int:
