@@ -91,11 +91,14 @@ class Saver(TrainerCallback):  # type: ignore[misc]
         """
         step = trainer.state.global_step
         folder = self._out / f"step-{step:06d}"
-        state_dict = None
+        state_dict: dict[str, Any] | None = None
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
         if trainer.args.should_save:
             model = trainer.accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
+            if state_dict:  # what was gathered twice would be stored twice
+                for tied in model.all_tied_weights_keys:
+                    state_dict.pop(tied, None)
             with writing(folder) as unfinished:
                 manifest = self._manifest(step, model, trainer.args.world_size)
                 tokenizer = self._data.tokenizer
