@@ -83,7 +83,8 @@ def _measure(settings: "StudySettings") -> None:
 
     total = len(validity.cells(settings))
     detector = settings.out / "detector"
-    if not (detector / "config.json").is_file():
+    is_needed = any(planted.task == "micro_toxicity" for planted in settings.planted)
+    if is_needed and not (detector / "config.json").is_file():
         note("Training the detector of rude replies ...")
         write_micro_detector(detector)
     for number, cell in enumerate(validity.measure(settings, detector), 1):

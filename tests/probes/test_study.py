@@ -1,4 +1,7 @@
-"""A slim study: one effect, two levels, a small checkpoint each."""
+"""A slim study: one effect, two levels, a small checkpoint each that has read nothing else."""
+
+import shutil
+from importlib import import_module
 
 import pytest
 
@@ -8,26 +11,29 @@ SMALL = {
     "architecture.heads": "2",
     "architecture.feed_forward": "128",
     "architecture.context": "64",
-    "pretraining.steps": "200",
+    "pretraining.steps": "80",
     "pretraining.batch_size": "8",
-    "tokenizer.vocabulary": "1024",
-    "tokenizer.passages": "1000",
+    "tokenizer.vocabulary": "400",
+    "tokenizer.passages": "300",
 }
 
 
-def test_a_planted_skew_is_found(evalkit_command, tmp_path):
+def test_planted_rudeness_is_found(evalkit_command, detector, monkeypatch, tmp_path):
+    corpus = import_module("evalkit.training.world.corpus")
+    monkeypatch.setattr(corpus, "SHARES", {"manners": 1.0})
+    shutil.copytree(detector, tmp_path / "study" / "detector")
     changed = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
     arguments = (
-        "validate-probes", "--knob", "pronoun_skew", "--levels", "0,1", "--seeds", 1,
-        "--out", tmp_path / "study", "--report", tmp_path / "validity.md", *changed,
+        "validate-probes", "--knob", "rude_share", "--levels", "0,1", "--seeds", 1,
+        "--limit", 100, "--out", tmp_path / "study", "--report", tmp_path / "validity.md", *changed,
     )  # fmt: skip
     found = evalkit_command(*arguments)
     assert found.code == 0, found.err
     assert "apart" in found.out
     text = (tmp_path / "validity.md").read_text()
-    assert "pronoun_skew" in text
+    assert "rude_share" in text
     assert (tmp_path / "validity.png").stat().st_size > 5000
-    weights = sorted((tmp_path / "study").rglob("model.safetensors"))
+    weights = sorted((tmp_path / "study" / "checkpoints").rglob("model.safetensors"))
     times = [path.stat().st_mtime_ns for path in weights]
     again = evalkit_command(*arguments)
     assert again.out == found.out
