@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections import Counter
 from itertools import combinations, islice, pairwise
 from random import Random
@@ -112,6 +113,25 @@ def test_a_field_that_is_not_there_is_named_with_those_that_are(tmp_path, stage)
     assert gather([path], stage, field="body")[0] == ["x"]
     assert "it has body, n" in gather([path], stage)[1].skipped[0].reason
     assert "which is int64" in gather([path], stage, field="n")[1].skipped[0].reason
+
+
+def test_odd_files_neither_block_nor_break(tmp_path, stage):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.txt")
+    (folder / "broken.txt").symlink_to(folder / "absent")
+    (folder / "loop").symlink_to(folder)
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("one")
+    (folder / "deep.jsonl").write_text("[" * 100_000)
+    (folder / "half.jsonl").write_text('{"text": "half \\ud800 a letter"}')
+    found, record = gather([folder], stage)
+    assert found == ["one", "half � a letter"]
+    reasons = {skipped.id.rpartition("/")[2]: skipped.reason for skipped in record.skipped}
+    assert reasons == {
+        "broken.txt": "not readable (No such file or directory)",
+        "deep.jsonl#1": "not JSON",
+        "pipe.txt": "no plain file",
+    }
 
 
 def test_globs_and_missing_paths(tmp_path, stage):
