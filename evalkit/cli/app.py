@@ -37,7 +37,7 @@ from evalkit.cli import (
     validate_probes,
 )
 from evalkit.cli.output import fail, plain
-from evalkit.errors import EvalkitError
+from evalkit.errors import EvalkitError, UsageError
 from evalkit.redact import without_secrets
 
 app = typer.Typer(
@@ -81,6 +81,13 @@ for command in (
 ):
     command.register(app)
 
+_EXTRAS = {"matplotlib": "plots"} | dict.fromkeys(
+    ("datasketch", "ftfy", "lingua", "optuna", "peft", "phonenumbers", "torchao", "trafilatura",
+     "trl", "xxhash"),
+    "train",
+)  # fmt: skip
+"""Package that not every installation has -> the extra that brings it."""
+
 
 @app.callback(invoke_without_command=True)
 def _version(
@@ -110,6 +117,10 @@ def main() -> None:
         about = f"{error.filename}: " if error.filename else ""
         fail(f"{about}{error.strerror or error}.", EvalkitError.exit_code)
     except Exception as error:
+        package = (getattr(error, "name", "") or "").partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and package in _EXTRAS:
+            extra = f"'evalkit[{_EXTRAS[package]}]'"
+            fail(f"This needs the package {package}: pip install {extra}", UsageError.exit_code)
         # Python would exit with 1, which CI reads as a regression.
         print(plain(without_secrets(traceback.format_exc())), file=sys.stderr)
         fail(f"This is a fault in evalkit, please report it: {error!r}", EvalkitError.exit_code)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -178,3 +179,12 @@ def test_a_fault_of_our_own_is_no_regression(evalkit_command, monkeypatch):
     done = evalkit_command("ls")
     assert done.code == 3
     assert "fault in evalkit" in done.err
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_extra(evalkit_command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.delitem(sys.modules, "evalkit.training.search", raising=False)
+    done = evalkit_command("sweep", "sweep")
+    assert done.code == 2
+    assert "pip install 'evalkit[train]'" in done.err
+    assert "Traceback" not in done.err
