@@ -100,7 +100,7 @@ def _command(host: str, port: int) -> list[str]:
     if _is_loopback(host):
         # A web page elsewhere must not reach the store through a name that points here.
         flags += [f"--server.allowedHosts={name}" for name in ("localhost", host)]
-    return [sys.executable, "-m", "streamlit", "run", str(folder / "app.py"), *flags]
+    return [sys.executable, str(folder / "serve.py"), "run", str(folder / "app.py"), *flags]
 
 
 def _serve(command: list[str], environment: dict[str, str]) -> None:

@@ -50,15 +50,15 @@ def served(store: str | Path, **environment: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def serving(store: str | Path, **environment: str) -> Iterator[tuple[str, int]]:
-    """As `served`, with the id of the command's process."""
+def serving(store: str | Path, *options: str, **environment: str) -> Iterator[tuple[str, int]]:
+    """As `served`, with further options of the command, and with the id of its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-c", "from evalkit.cli import main; main()", "dashboard"]
     with tempfile.TemporaryFile("w+") as said:
         server = subprocess.Popen(
-            [*command, "--store", str(store), "--port", str(port)],
+            [*command, "--store", str(store), "--port", str(port), *options],
             env={**os.environ, **environment},
             stdout=subprocess.DEVNULL,
             stderr=said,

@@ -1,12 +1,16 @@
 """`evalkit dashboard`: what it starts, and what it refuses."""
 
+import contextlib
 import importlib.util
 import socket
+import urllib.error
+import urllib.request
 
 import pytest
 
 from evalkit.cli import dashboard
 from evalkit.paths import bundled
+from tests.dashboard.browser import serving
 
 
 @pytest.fixture
@@ -90,3 +94,21 @@ def test_without_streamlit(evalkit_command, started, store, monkeypatch):
     assert outcome.code == 2
     assert "pip install 'evalkit[dashboard]'" in outcome.err
     assert started == []
+
+
+def test_it_asks_no_service_for_the_address_of_this_machine(store):
+    with socket.socket() as proxy:
+        proxy.bind(("127.0.0.1", 0))
+        proxy.listen()
+        proxy.setblocking(False)
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        settings = {"http_proxy": address, "https_proxy": address, "no_proxy": "127.0.0.1"}
+        with serving(store.url, "--host", "0.0.0.0", **settings) as (url, _):
+            asked = urllib.request.Request(
+                f"{url}/_stcore/stream",
+                headers={"Origin": "http://elsewhere.example", "Upgrade": "websocket"},
+            )
+            with contextlib.suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(asked)
+            with pytest.raises(BlockingIOError):
+                proxy.accept()
