@@ -59,7 +59,7 @@ def page() -> None:
 
 
 def _losses(found: Overview, shown: list[TrainingSeries], along: str) -> None:
-    st.subheader("Training loss")
+    st.header("Training loss")
     parts = [
         loss_curve(found, series, along).assign(curve=visible(series.name)) for series in shown
     ]
@@ -79,7 +79,7 @@ def _losses(found: Overview, shown: list[TrainingSeries], along: str) -> None:
 
 
 def _scores(found: Overview, shown: list[TrainingSeries], along: str) -> None:
-    st.subheader("Scores")
+    st.header("Scores")
     parts = [
         score_curves(found, series, along).assign(curve=visible(series.name)) for series in shown
     ]
@@ -100,7 +100,8 @@ def _scores(found: Overview, shown: list[TrainingSeries], along: str) -> None:
             with place.container(border=True):
                 _curve(figure, rows[rows["figure"] == figure], along)
     st.caption(LEGEND)
-    _trends(rows[rows["figure"].isin(drawn)], shown[0], along)
+    mine = rows["figure"].isin(drawn) & (rows["curve"] == visible(shown[0].name))
+    _trends(rows[mine])
 
 
 def _curve(figure: str, rows: pd.DataFrame, along: str) -> None:
@@ -116,14 +117,19 @@ def _curve(figure: str, rows: pd.DataFrame, along: str) -> None:
     )
 
 
-def _trends(rows: pd.DataFrame, series: TrainingSeries, along: str) -> None:
-    """One test a task, made when asked for: it reads the samples of every run."""
+def _trends(rows: pd.DataFrame) -> None:
+    """One test a task, made when asked for: it reads the samples of every run.
+
+    Tasks that other runs measured than those of the first task are named as left out.
+    """
     tasks = tuple(dict.fromkeys(rows["task"]))[:TESTED]
+    if not tasks:
+        return
     told = f"of the first {TESTED} figures shown" if rows["task"].nunique() > TESTED else ""
     if not st.toggle(f"Test the trend {told}".strip(), key="trend", bind="query-params"):
         return
     try:
-        tested = data.trends(series.runs, tasks)
+        tested = data.trends(tuple(rows.loc[rows["task"] == tasks[0], "run_id"]), tasks)
     except EvalkitError as error:
         say("These trends cannot be tested.", str(error))
         return
@@ -157,7 +163,7 @@ def _trends(rows: pd.DataFrame, series: TrainingSeries, along: str) -> None:
 
 def _checkpoint(found: Overview, series: TrainingSeries) -> None:
     """Pedigree and datasheet of one checkpoint, the last by default."""
-    st.subheader("Pedigree of a checkpoint")
+    st.header("Pedigree of a checkpoint")
     names = {run: visible(found.manifests[run].name) for run in series.runs}
     chosen = pick(
         "Checkpoint", list(reversed(names)), "checkpoint", series.runs[-1], names.__getitem__

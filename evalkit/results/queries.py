@@ -62,6 +62,8 @@ def _overview(store: Store) -> Overview:
     listing = store.listing()
     damaged: dict[str, str] = {}
     scores = store.scores([run.run_id for run in listing.runs], problems=damaged)
+    for run_id in scores.loc[scores[["task", "metric"]].isna().any(axis=1), "run_id"].unique():
+        damaged[run_id] = f"{store.path_of(run_id)}/scores.parquet names no task or no metric."
     manifests = {run.run_id: run for run in reversed(listing.runs) if run.run_id not in damaged}
     # Newest first, each run's scores in their own order.
     newness = pd.Index(list(manifests), dtype="str").get_indexer(pd.Index(scores["run_id"]))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.errors import DataError, UsageError
-from evalkit.results.comparison import Comparison, NotComparableError, compare_many
+from evalkit.results.comparison import Comparison, NotComparableError, compare, compare_many
 from evalkit.results.difference import Difference
 from evalkit.results.flip import figure_flips
 from evalkit.results.manifest import Manifest
@@ -135,10 +135,23 @@ def _comparisons(store: Store, runs: Sequence[Manifest], flips: int) -> list[Sec
         return []
     first, *others = [run.run_id for run in runs]
     try:
-        found = compare_many(first, others, store)
-    except NotComparableError as error:
-        return [Section("Comparison", [str(error)])]
-    return [part for comparison in found for part in _comparison(comparison, flips)]
+        found, refused = compare_many(first, others, store), {}
+    except NotComparableError:
+        refused = _refused(store, first, others)
+        found = compare_many(first, [run for run in others if run not in refused], store)
+    parts = [Section("Comparison", list(refused.values()))] if refused else []
+    return parts + [part for comparison in found for part in _comparison(comparison, flips)]
+
+
+def _refused(store: Store, first: str, others: Sequence[str]) -> dict[str, str]:
+    """Runs that cannot be compared with the first, and why."""
+    found = {}
+    for other in others:
+        try:
+            compare(first, other, store)
+        except NotComparableError as error:
+            found[other] = str(error)
+    return found
 
 
 def _comparison(comparison: Comparison, limit: int) -> list[Section]:

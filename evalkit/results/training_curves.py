@@ -28,11 +28,13 @@ class TrainingSeries:
         key: The same for the same training, whatever runs are added.
         name: Shown to people; unique in its store.
         runs: Ids by step; of a checkpoint that was measured more than once, the newest run.
+        measured: Ids of all its runs, newest first.
     """
 
     key: str
     name: str
     runs: tuple[str, ...]
+    measured: tuple[str, ...]
 
 
 def training_series(view: Overview) -> list[TrainingSeries]:
@@ -42,6 +44,7 @@ def training_series(view: Overview) -> list[TrainingSeries]:
     training records name the same recipe and corpus. Runs that know no step belong to none.
     """
     members: dict[str, dict[float, str]] = {}
+    measured: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for run_id, run in view.manifests.items():
         step = position(run, "step")
@@ -49,6 +52,7 @@ def training_series(view: Overview) -> list[TrainingSeries]:
             continue
         key = _key(run)
         members.setdefault(key, {}).setdefault(step, run_id)
+        measured.setdefault(key, []).append(run_id)
         names.setdefault(key, run.tags.get(SERIES_TAG) or str(_record(run).get("name", "?")))
     repeated = {name for name in names.values() if list(names.values()).count(name) > 1}
     return [
@@ -56,6 +60,7 @@ def training_series(view: Overview) -> list[TrainingSeries]:
             key,
             f"{names[key]} · {key}" if names[key] in repeated else names[key],
             tuple(runs[step] for step in sorted(runs)),
+            tuple(measured[key]),
         )
         for key, runs in members.items()
     ]
@@ -70,7 +75,7 @@ def score_curves(view: Overview, series: TrainingSeries, along: str = "step") ->
     """Each task's primary figure over the checkpoints of a series.
 
     Values measured on other documents or another definition of the task than most of the series
-    are left out.
+    are left out. Of a figure that a checkpoint was measured for more than once the newest counts.
 
     Args:
         view: Of the store.
@@ -81,13 +86,15 @@ def score_curves(view: Overview, series: TrainingSeries, along: str = "step") ->
         run_id, label, position, figure, task, family, value, ci_low, ci_high, unit and
         higher_is_better, by figure and position.
     """
-    rows = view.scores[view.scores["run_id"].isin(series.runs)]
+    rows = view.scores[view.scores["run_id"].isin(series.measured)]
     board = leaderboard(rows)
     board = board[board["comparable"].astype(bool)]
-    places = {run: position(view.manifests[run], along) for run in series.runs}
-    labels = {run: view.manifests[run].name for run in series.runs}
+    places = {run: position(view.manifests[run], along) for run in series.measured}
+    steps = {run: position(view.manifests[run], "step") for run in series.measured}
+    labels = {run: view.manifests[run].name for run in series.measured}
     ids = board["run_id"]
     board = board.assign(position=ids.map(places).astype(float), label=ids.map(labels))
+    board = board[~board.assign(step=ids.map(steps)).duplicated(["figure", "step"])]
     columns = ["run_id", "label", "position", "figure", "task", "family"]
     columns += ["value", "ci_low", "ci_high", "unit", "higher_is_better"]
     found = board.loc[board["position"].notna(), columns]

@@ -5,6 +5,8 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
@@ -206,3 +208,12 @@ def test_a_store_in_memory_is_read_alike():
     view = overview(store)
     assert len(view.runs) == 2
     assert fingerprint(store) != ""
+
+
+def test_scores_of_another_shape_are_named_and_the_others_are_shown(tmp_path):
+    store = make_store(tmp_path, tasks=["facts"], n=10)
+    first, second = sorted(tmp_path.iterdir())
+    pq.write_table(pa.table({"x": [1]}), first / "scores.parquet")
+    view = overview(store)
+    assert list(view.runs["run_id"]) == [second.name]
+    assert view.problems == [f"{first}/scores.parquet names no task or no metric."]

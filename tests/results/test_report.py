@@ -120,6 +120,16 @@ def test_runs_that_cannot_be_compared_are_a_sentence(store, tmp_path):
     assert "no task in common" in section.text[0]
 
 
+def test_one_run_that_cannot_be_compared_hides_no_other(tmp_path):
+    store = make_store(tmp_path, runs=("a", "b", "c"), tasks=["facts"], n=40)
+    found = store.resolve("b")
+    store.write_manifest(found.model_copy(update={"tasks": {"other": found.tasks["facts"]}}))
+    titles = [part.title for part in make_report(store, ["a", "b", "c"]).sections]
+    assert "Comparison" in titles
+    assert "c against a" in titles
+    assert "b against a" not in titles
+
+
 def test_hostile_text_stays_text(tmp_path):
     store = enrich(make_store(tmp_path, n=12, hostile=True), HOSTILE[0])
     for run in store.listing().runs:

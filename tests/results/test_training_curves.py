@@ -3,6 +3,8 @@
 import shutil
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from evalkit.results import (
@@ -163,3 +165,16 @@ def test_a_series_of_manifests_and_some_tasks(store):
     assert [curve.task for curve in found.curves] == ["facts"]
     assert found.by_step
     assert found.curves == compare_series(list("abcd"), store, tasks=["facts"]).curves
+
+
+def test_a_newer_run_of_other_tasks_hides_no_curve(store):
+    train(store, {"a": record(100), "b": record(200), "c": record(300), "d": record(300)})
+    path = f"{store.path_of(store.resolve('d').run_id)}/scores.parquet"
+    scores = pq.read_table(path)
+    pq.write_table(scores.filter(pc.field("task") == "stories"), path)
+    view = overview(store)
+    (series,) = training_series(view)
+    curves = score_curves(view, series)
+    assert list(curves.loc[curves["task"] == "facts", "label"]) == ["a", "b", "c"]
+    assert list(curves.loc[curves["task"] == "stories", "label"]) == ["a", "b", "d"]
+    assert [view.manifests[run].name for run in series.runs] == ["a", "b", "d"]
