@@ -3,7 +3,7 @@
 from typing import Any
 
 import pandas as pd
-from parts.text import digits_for, number
+from parts.text import digits_for, interval, number
 
 SIGNS = {"best": " ●", "tied": " ○", "": ""}
 OTHER = " †"
@@ -30,6 +30,5 @@ def heading(figure: str, rows: pd.DataFrame) -> str:
 
 def _cell(row: Any, digits: int, width: int) -> str:
     value = f"{number(row.value, digits):>{width}}"
-    ends = f" ({number(row.ci_low, digits)}–{number(row.ci_high, digits)})"
     sign = SIGNS[row.mark] if row.comparable else OTHER
-    return value + (ends if row.ci_low == row.ci_low else "") + sign
+    return value + interval(row.ci_low, row.ci_high, digits) + sign

@@ -12,8 +12,20 @@ from parts.text import visible
 
 Spec = dict[str, Any]
 
-_LIGHT = {"best": "#0072B2", "tied": "#56B4E9", "other": "#8A939E", "worse": "#D55E00"}
-_DARK = {"best": "#56B4E9", "tied": "#9AD1F2", "other": "#7C8794", "worse": "#E69F00"}
+_LIGHT = {
+    "best": "#0072B2",
+    "tied": "#56B4E9",
+    "other": "#8A939E",
+    "worse": "#D55E00",
+    "text": "#4a5563",
+}
+_DARK = {
+    "best": "#56B4E9",
+    "tied": "#9AD1F2",
+    "other": "#7C8794",
+    "worse": "#E69F00",
+    "text": "#b6c0cb",
+}
 # Okabe and Ito (2008), without the yellow that is pale on white.
 _LINES_LIGHT = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 _LINES_DARK = ["#56B4E9", "#E69F00", "#2EC49A", "#E4A3C8", "#F0E442", "#D98452"]
@@ -132,9 +144,8 @@ def curves(
     kind = "temporal" if when else "quantitative"
     axis = {"labelFlush": True, "grid": False, "labelOverlap": True}
     along: Spec = {"field": "position", "type": kind, "title": x, "axis": axis}
-    days = when and rows["position"].max() - rows["position"].min() > pd.Timedelta(days=3)
-    times = "%d %b" if days else "%d %b %H:%M"
-    along["axis"] = {**axis, "format": times if when else "~s", "tickCount": 4 if when else 5}
+    form = _time_format(rows["position"]) if when else "~s"
+    along["axis"] = {**axis, "format": form, "tickCount": 4 if when else 5}
     up = {"field": "value", "type": "quantitative", "title": unit or None}
     up |= {"scale": {"zero": False, "nice": True}, "axis": {"format": ".3~g", "tickCount": 5}}
     tooltip = [
@@ -210,8 +221,21 @@ def scatter(rows: pd.DataFrame, alt: str, x: str, y: str) -> None:
 
 
 def _draw(rows: pd.DataFrame, spec: Spec, height: int, alt: str, *, stepped: bool = True) -> None:
-    spec = {"padding": _PADDING, "height": {"step": height} if stepped else height, **spec}
+    colour = "#b6c0cb" if _is_dark() else "#4a5563"
+    config = {"axis": {"labelColor": colour, "titleColor": colour}}
+    spec = {
+        "padding": _PADDING, "height": {"step": height} if stepped else height, "config": config,
+        **spec,
+    }  # fmt: skip
     st.vega_lite_chart(rows, spec, width="stretch", alt=alt)
+
+
+def _time_format(times: pd.Series) -> str:
+    """What tells the ticks of an axis apart."""
+    span = times.max() - times.min()
+    if span > pd.Timedelta(days=3):
+        return "%d %b"
+    return "%d %b %H:%M" if span > pd.Timedelta(hours=1) else "%H:%M:%S"
 
 
 def _x(field: str, title: str | None, axis: Spec | None = None) -> Spec:
@@ -244,7 +268,7 @@ def _shapes(names: Sequence[str]) -> Spec:
 
 
 def _level(value: float, channel: str) -> Spec:
-    mark = {"type": "rule", "strokeDash": [4, 3], "color": palette()["other"]}
+    mark = {"type": "rule", "strokeDash": [4, 3], "color": palette()["other"], "aria": False}
     colour = {"value": palette()["other"]}
     return {"mark": mark, "encoding": {channel: {"datum": value}, "color": colour}}
 

@@ -47,6 +47,8 @@ def view() -> Overview:
     opened = store()
     found = _overview(opened.url, fingerprint(opened))
     warn_of(found.problems)
+    if found.runs.empty and found.problems:
+        st.stop()
     if found.runs.empty:
         say("This store holds no runs yet.", f"Make one with: evalkit run --store {opened.url}")
         st.stop()

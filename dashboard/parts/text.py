@@ -19,6 +19,13 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None or value != value else f"{value:.{digits}f}"
 
 
+def interval(low: float, high: float, digits: int = 3) -> str:
+    """The two ends in brackets after a space; nothing where they are undefined."""
+    if low != low:
+        return ""
+    return f" ({number(low, digits)}{' to ' if low < 0 else '–'}{number(high, digits)})"
+
+
 def digits_for(largest: float) -> int:
     """Decimals that suit figures of this size: three for ratios, more for what is very small."""
     if 0 < largest < 0.01:

@@ -142,7 +142,7 @@ def _pair(shown: list[dict[str, object]]) -> None:
     text_block(shown[0]["prompt"])
     for name, sample, place in zip("AB", shown, st.columns(2), strict=True):
         with place:
-            st.subheader(name)
+            st.header(name)
             for response in sample["responses"]:
                 text_block(response)
 
@@ -181,7 +181,7 @@ def _vote(
 
 def _results(found: Overview, votes: pd.DataFrame) -> None:
     """Ranking and agreement over all votes on the task."""
-    st.subheader("Results")
+    st.header("Results")
     if votes.empty:
         st.info("Nobody has voted on this task yet.")
         return

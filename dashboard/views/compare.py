@@ -68,7 +68,7 @@ def _figures(comparison: Comparison, every: bool) -> None:
     rows = differences(comparison, every=every)
     counts = rows["standing"].value_counts()
     told = [f"{counts.get(key, 0)} {word}" for key, word in COUNTED.items()]
-    st.subheader(f"B against A: {', '.join(told)}")
+    st.header(f"B against A: {', '.join(told)}")
     _forest(rows)
     _table(rows)
     for note in comparison.notes:
@@ -134,7 +134,7 @@ def _table(rows: pd.DataFrame) -> None:
 
 def _flipped(comparison: Comparison, rows: pd.DataFrame) -> None:
     """The samples of one figure that the two runs did differently, losses first."""
-    st.subheader("Samples that changed")
+    st.header("Samples that changed")
     figures = list(rows["figure"])
     chosen = pick("Of", figures, "of", figures[0])
     figure = comparison.differences[int(rows.index[figures.index(chosen)])]
@@ -173,7 +173,7 @@ def _flipped(comparison: Comparison, rows: pd.DataFrame) -> None:
 
 
 def _manifests(found: Overview, a: str, b: str) -> None:
-    st.subheader("What differs between the runs")
+    st.header("What differs between the runs")
     differing = manifest_differences(found.manifests[a], found.manifests[b])
     if differing.empty:
         st.info("The two manifests agree in everything that could change a figure.")

@@ -75,7 +75,7 @@ def _history(kept: Verdicts, tags: dict[str, list[str]]) -> None:
     rows = verdict_history(kept, tags)
     counts = rows["outcome"].value_counts()
     told = [f"{count} {outcome}" for outcome, count in counts.items()]
-    st.subheader(f"{len(rows)} verdicts: {', '.join(told)}")
+    st.header(f"{len(rows)} verdicts: {', '.join(told)}")
     shown = rows.head(SHOWN)
     table = pd.DataFrame(
         {
@@ -119,7 +119,7 @@ def _margins(kept: Verdicts) -> None:
     rows = margin_history(kept)
     if rows.empty:
         return
-    st.subheader("Margins")
+    st.header("Margins")
     latest = rows.groupby("rule").last()
     scale = rows.groupby("rule")["margin"].agg(lambda margins: margins.abs().max()).replace(0, 1)
     order = (latest["margin"] / scale).sort_values(kind="stable").index.tolist()
@@ -154,7 +154,7 @@ def _margin(rule: str, rows: pd.DataFrame) -> None:
 
 def _waived(kept: Verdicts) -> None:
     rows = waivers(kept)
-    st.subheader("Waivers")
+    st.header("Waivers")
     if rows.empty:
         st.info("No check of these verdicts was waived.")
         return
@@ -186,7 +186,7 @@ def _one(found: Overview, kept: Verdicts) -> None:
     if asked and asked not in by_stamp:
         st.info("The verdict of this link is not among these; the newest one is shown.")
     verdict = by_stamp.get(asked, kept.kept[0])
-    st.subheader(f"Verdict of {verdict.created:%d %b %Y %H:%M} UTC")
+    st.header(f"Verdict of {verdict.created:%d %b %Y %H:%M} UTC")
     st.text(visible(verdict.headline))
     rows = [_check(check) for check in verdict.checks]
     if rows:

@@ -206,7 +206,7 @@ def _charts(runs: pd.DataFrame, scores: pd.DataFrame) -> None:
     rows = runs[["run_id", "label"]].head(CHART_ROWS)
     rows = rows.merge(scores[scores["figure"].isin(figures[:count])], on="run_id")
     rows["label"] = [visible(name) for name in rows["label"]]
-    st.subheader("Intervals")
+    st.header("Intervals")
     if len(order) < len(runs) or len(figures) > count:
         st.caption(f"The first {CHART_ROWS} runs and {count} columns of the table.")
     for start in range(0, min(len(figures), count), PER_LINE):

@@ -8,7 +8,7 @@ from parts.links import link
 from parts.messages import say
 from parts.pick import pick, pick_run
 from parts.sample import text_block
-from parts.text import digits_for, number, visible
+from parts.text import digits_for, interval, number, visible
 
 from evalkit.errors import DataError
 from evalkit.results import (
@@ -83,7 +83,7 @@ def _categories(found: Overview, scores: pd.DataFrame, chosen: list[str]) -> Non
     figures = list(mine.index)
     primary = mine.index[mine["primary"].astype(bool)]
     first = primary[0] if len(primary) else figures[0]
-    st.subheader("By category")
+    st.header("By category")
     figure = pick("Figure", figures, "of", first)
     st.caption(f"{'↑ more' if _is(mine, figure) else '↓ less'} is better"
                if _is(mine, figure) is not None else "Neither direction is better")  # fmt: skip
@@ -175,8 +175,7 @@ def _arrow(better: bool | None) -> str:
 
 def _cell(row: pd.Series) -> str:
     digits = digits_for(abs(row["value"]))
-    ends = f" ({number(row['ci_low'], digits)}–{number(row['ci_high'], digits)})"
-    return number(row["value"], digits) + (ends if row["ci_low"] == row["ci_low"] else "")
+    return number(row["value"], digits) + interval(row["ci_low"], row["ci_high"], digits)
 
 
 page()

@@ -223,7 +223,7 @@ def _detail(
         ids = [int(row["other_doc_id"])]
         beside = sample_rows(store, other["run_id"], task, other["filter"], ids).iloc[0]
     labels = dict(zip(found.runs["run_id"], found.runs["label"], strict=True))
-    st.subheader(f"Sample {doc_id}")
+    st.header(f"Sample {doc_id}")
     if pd.notna(row["category"]):
         st.caption(f"Category {label(row['category'])}")
     if beside is not None and not row["same_prompt"]:

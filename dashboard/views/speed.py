@@ -59,7 +59,7 @@ def _labels(found: Overview) -> dict[str, str]:
 
 
 def _latency(found: Overview, times: RequestTimes) -> None:
-    st.subheader("Latency")
+    st.header("Latency")
     if times.rows.empty:
         st.info("These runs hold no timed requests.")
         return
@@ -102,7 +102,7 @@ def _cell(value: float, low: float, high: float, digits: int) -> str:
 
 
 def _throughput(found: Overview, times: RequestTimes) -> None:
-    st.subheader("Throughput and memory")
+    st.header("Throughput and memory")
     rows = throughputs(found, times.phases)
     if rows.empty:
         st.info("These runs do not say how long answering took.")
@@ -177,7 +177,7 @@ def _trade(found: Overview) -> None:
     qualities = list(kinds.loc[judged, "figure"])
     if not speeds or not qualities:
         return
-    st.subheader("Quality against speed")
+    st.header("Quality against speed")
     with st.container(horizontal=True):
         quality = pick("Quality", qualities, "quality", qualities[0])
         speed = pick("Speed", speeds, "speed", speeds[0])

@@ -39,7 +39,7 @@ def page() -> None:
     task = pick("Task", names, "task", names[0])
     row = tasks[tasks["task"] == task].iloc[0]
     sample = first_sample(data.store(), row["run_id"], task)
-    st.subheader("One sample of it")
+    st.header("One sample of it")
     if sample is None:
         st.info("The newest run of this task holds no samples.")
         return

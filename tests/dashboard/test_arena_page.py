@@ -40,7 +40,7 @@ def test_the_pair_is_blind_and_the_vote_is_the_runs(open_page, arena):
     assert samples[winner].loc[row["doc_hash"], "responses"][0].rstrip() == shown[0]
     assert samples[loser].loc[row["doc_hash"], "responses"][0].rstrip() == shown[1]
     assert (row["rater"], row["task"]) == ("ann", "answers")
-    blind = [element.value for element in (*app.subheader, *app.caption, *app.text)]
+    blind = [element.value for element in (*app.header, *app.caption, *app.text)]
     assert not any("early" in text or "late" in text for text in blind if "Store" not in text)
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from evalkit.paths import bundled
 from evalkit.results import compare, flips
-from tests.dashboard.content import add_verdicts, enrich
-from tests.results.test_safety import put_in_family
 from tests.stores import HOSTILE, make_store
 
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
@@ -19,7 +17,7 @@ PAGES += ["speed", "gate", "arena", "tasks"]
 
 def texts(app):
     """Everything that a page shows as text."""
-    kinds = (app.title, app.subheader, app.caption, app.text, app.code, app.info, app.warning)
+    kinds = (app.title, app.header, app.caption, app.text, app.code, app.info, app.warning)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
@@ -236,52 +234,6 @@ def test_tasks_are_listed_with_one_prompt(open_page, store):
     assert table.loc["facts", "documents"] == 40
     assert table.loc["stories", "family"] == "perplexity"
     assert store.samples(LATE, "passages")["prompt"][0] in [block.value for block in app.code]
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_store_without_runs_is_a_sentence(open_page, tmp_path, page):
-    for path in (tmp_path, tmp_path / "never made"):
-        app = open_page(page, path)
-        assert not app.exception
-        assert "holds no runs yet" in texts(app)
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_damaged_run_is_left_out_with_a_sentence(open_page, tmp_path, page):
-    store = make_store(tmp_path, runs=("good", "cut", "odd"), tasks=["facts", "answers"], n=10)
-    _, cut, odd = sorted(tmp_path.iterdir())
-    (cut / "scores.parquet").write_bytes((cut / "scores.parquet").read_bytes()[:200])
-    (odd / "run.json").write_text('{"run_id": 3}')
-    (tmp_path / "half-written" / "samples").mkdir(parents=True)
-    app = open_page(page, store)
-    assert not app.exception
-    assert "cannot be read and are left out" in texts(app)
-    assert str(cut) in texts(app)
-
-
-@pytest.mark.parametrize("page", ["samples", "tasks", "compare"])
-def test_damaged_samples_are_a_sentence(open_page, tmp_path, page):
-    store = make_store(tmp_path, tasks=["facts"], n=10)
-    for path in tmp_path.glob("*/samples/facts.parquet"):
-        path.write_bytes(b"PAR1")
-    app = open_page(page, store)
-    assert not app.exception
-    assert "facts.parquet cannot be read" in texts(app)
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_new_runs_appear_after_a_reload(open_page, tmp_path, page):
-    enrich(make_store(tmp_path, runs=("first",), tasks=["facts"], n=5))
-    app = open_page(page, tmp_path)
-    runs, tasks = ("first", "second"), ["latency", "answers"]
-    store = add_verdicts(enrich(make_store(tmp_path, runs=runs, tasks=tasks, n=5)))
-    put_in_family(store, {"answers": "bias"})
-    app.run()
-    assert not app.exception
-    shown = "\n".join(frame.value.to_string() for frame in app.dataframe)
-    options = [option for box in app.selectbox for option in box.options]
-    shown += texts(app)
-    assert "answers" in shown or "second" in shown or "second" in options
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -75,3 +75,11 @@ def test_a_latex_table_shows_its_cells_and_obeys_none(parts):
         r" & 0.5 (0--1) $\bullet$ \\"
     )
     assert all(line.count(" & ") == 1 for line in body)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [(0.1, 0.25, " (0.10–0.25)"), (-0.5, 0.5, " (-0.50 to 0.50)"), (float("nan"), 1.0, "")],
+)
+def test_a_dash_never_stands_before_a_minus(parts, low, high, shown):
+    assert parts["text"].interval(low, high, 2) == shown
