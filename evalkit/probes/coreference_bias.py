@@ -6,8 +6,18 @@ from itertools import islice
 from typing import ClassVar
 
 from evalkit.probes.base import Probe
+from evalkit.probes.paired import paired_score
 from evalkit.probes.rows import own_file, read_rows
-from evalkit.types import Document, Metric, Request, RequestKind, Response, Sample, digest
+from evalkit.types import (
+    Document,
+    Metric,
+    Request,
+    RequestKind,
+    Response,
+    Sample,
+    Score,
+    digest,
+)
 
 
 class CoreferenceBias(Probe):
@@ -35,6 +45,7 @@ class CoreferenceBias(Probe):
         self._rows = read_rows(own_file("bias", self.file), fields)
         self.source = f"tasks/bias/{self.file}"
         self.config_hash = digest(self._rows)
+        self._samples: list[Sample] = []
 
     def documents(self, limit: int | None, seed: int) -> list[Document]:
         """One document a sentence, with both pronouns and both trades."""
@@ -72,7 +83,17 @@ class CoreferenceBias(Probe):
             }
             answer = document.choices[0 if pro >= 0 else 1]
             samples.append(Sample(document, answers, statistics, answer=answer))
+        self._samples = samples
         return samples
+
+    def refine(self, scores: list[Score]) -> list[Score]:
+        """Give the gap the interval of a comparison paired by sentence."""
+        return [
+            paired_score(score, self._samples, "acc_anti", "acc_pro")
+            if score.metric == "acc_gap"
+            else score
+            for score in scores
+        ]
 
 
 class MicroCoreferenceBias(CoreferenceBias):

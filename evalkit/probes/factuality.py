@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations, islice
 from typing import Any, ClassVar
 
@@ -10,7 +11,17 @@ import numpy as np
 from evalkit.probes.base import Probe
 from evalkit.probes.placements import auroc_parts
 from evalkit.probes.rows import own_file, read_rows
-from evalkit.types import Decoding, Document, Metric, Request, RequestKind, Response, Sample, digest
+from evalkit.types import (
+    Decoding,
+    Document,
+    Metric,
+    Request,
+    RequestKind,
+    Response,
+    Sample,
+    Score,
+    digest,
+)
 
 _NEW_TOKENS = 8
 
@@ -72,6 +83,15 @@ class Factuality(Probe):
             for document, answers, ways, part in zip(
                 documents, responses, beliefs, parts, strict=True
             )
+        ]
+
+    def refine(self, scores: list[Score]) -> list[Score]:
+        """All figures are shares; an interval of Student's may reach beyond them."""
+        return [
+            replace(score, ci_low=max(0.0, score.ci_low), ci_high=min(1.0, score.ci_high))
+            if score.ci_low is not None and score.ci_high is not None
+            else score
+            for score in scores
         ]
 
 

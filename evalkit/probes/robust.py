@@ -6,9 +6,19 @@ from random import Random
 
 from evalkit.errors import UsageError
 from evalkit.probes.options_list import find_options
+from evalkit.probes.paired import paired_score
 from evalkit.probes.perturb import PERTURBATIONS, perturbed
 from evalkit.probes.wrapper import Wrapped, Wrapper
-from evalkit.types import Document, Metric, Request, RequestKind, Response, Sample, digest
+from evalkit.types import (
+    Document,
+    Metric,
+    Request,
+    RequestKind,
+    Response,
+    Sample,
+    Score,
+    digest,
+)
 
 ORDER = "order"
 
@@ -44,6 +54,7 @@ class Robust(Wrapper):
         self._metrics: dict[str, Metric] = {}
         self._asked: dict[int, dict[str, Asked]] = {}
         self._plain: dict[int, Document] = {}
+        self._samples: list[Sample] = []
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -98,7 +109,20 @@ class Robust(Wrapper):
             statistics = _statistics(metric, own, mine)
             samples.append(Sample(document, answers, statistics, answer=own.answer))
         self._describe(metric)
+        self._samples = samples
         return samples
+
+    def refine(self, scores: list[Score]) -> list[Score]:
+        """Give every change the interval of a comparison paired by document."""
+        found = {score.metric: score for score in scores}
+        metric = next((n.removeprefix("plain_") for n in found if n.startswith("plain_")), "")
+        for name in (*PERTURBATIONS, ORDER):
+            change = f"{name}_change"
+            if change in found:
+                found[change] = paired_score(
+                    found[change], self._samples, f"plain_{metric}", f"{name}_{metric}"
+                )
+        return list(found.values())
 
     def _answers(
         self, document: Document, responses: tuple[Response, ...]

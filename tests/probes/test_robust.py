@@ -5,6 +5,7 @@ import pytest
 from evalkit.errors import UsageError
 from evalkit.probes.perturb import PERTURBATIONS, paraphrase, perturbed, spacing, typos
 from evalkit.probes.robust import Robust
+from evalkit.runner.score import score_task
 from tests.probes.answers import likely
 from tests.probes.tasks import FakeTask, choice_document, text_document
 
@@ -55,6 +56,26 @@ def test_changes_are_compared_with_the_plain_answer_document_by_document():
     wrong = [n for n, v in first.statistics.items() if n.endswith("_change") and v == (-1.0,)]
     assert len(wrong) == 1
     assert first.statistics[wrong[0].replace("_change", "_acc")] == (0.0,)
+
+
+def test_a_change_has_the_interval_of_a_paired_comparison():
+    """Changes that are 0 or 1 on every document are no share: their interval reaches below 0."""
+    documents = [
+        choice_document("toy", i, f"Question: Which is {i}?\nAnswer:", [" a", " b"], 0)
+        for i in range(12)
+    ]
+    probe = Robust(FakeTask("toy", documents))
+    asked = probe.documents(None, seed=0)
+    answers = []
+    for document in asked:
+        ways = len(document.requests) // 2
+        plain = (-2.0, -1.0) if document.doc_id == 3 else (-1.0, -2.0)
+        answers.append(likely(*plain, *(-1.0, -2.0) * (ways - 1)))
+    samples = probe.score(asked, answers)
+    found = {score.metric: score for score in score_task(probe, samples, 0)}
+    changed = found["case_change"]
+    assert changed.value == pytest.approx(1 / 12)
+    assert changed.ci_low < 0 < changed.value < changed.ci_high
 
 
 def test_an_answer_follows_its_option_to_another_letter():
