@@ -55,7 +55,7 @@ def forgetting(
     note(f"next: evalkit compare {before.run_id} {after.run_id} --flips 5")
 
 
-def _recorded_parent(child: Path, record: dict[str, object] | None) -> str:
+def _recorded_parent(child: Path | str, record: dict[str, object] | None) -> str:
     parent = (record or {}).get("parent")
     if not isinstance(parent, str):
         raise UsageError(f"The record of {child} names no parent; name it with --parent.")
