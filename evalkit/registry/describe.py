@@ -1,6 +1,5 @@
 """What a task asks, in words and by one rendered document."""
 
-import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,12 +63,11 @@ def describe(
         task = registry.load(leaf, num_fewshot)
         document = task.documents(1, seed=0)[0]
     except EvalkitError as error:
-        about = _about(entry.path, config)
+        about = registry.about(entry) or _about(entry.path, config)
         return Description(
             entry.name, entry.family, entry.kind, about, _known(facts), problem=str(error)
         )
-    about = inspect.cleandoc(type(task).__doc__ or "").partition("\n\n")[0]
-    about = about if entry.path is None else _about(entry.path, config)
+    about = _about(entry.path, config) if entry.path else registry.about(entry)
     facts["Size"] = _size(task, document)
     return Description(
         task.name,

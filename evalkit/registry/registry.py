@@ -1,5 +1,6 @@
 """The registry: from what the user typed to tasks that can be run."""
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -133,6 +134,18 @@ class Registry:
         from evalkit.registry.loading import data_columns
 
         return data_columns(leaf.entry, leaf.overrides, self._mirror, self._trust)
+
+    def about(self, entry: Entry) -> str:
+        """First paragraph of a probe's docstring; empty for tasks in YAML and broken plug-ins."""
+        try:
+            made = (
+                PROBES.get(entry.name)
+                or WRAPPERS.get(entry.name.partition("/")[0])
+                or self._plugins[entry.name].probe
+            )
+        except (KeyError, DataError):
+            return ""
+        return inspect.cleandoc(made.__doc__ or "").partition("\n\n")[0]
 
     def family(self, entry: Entry) -> str | None:
         """Family of a task; a plug-in is imported to be asked.
