@@ -27,7 +27,9 @@ def register(app: typer.Typer) -> None:
 
 def judge(
     run: Annotated[str, typer.Argument(help=f"The run whose texts are judged: {_RUN}.")],
-    judge: Annotated[str, typer.Option("--judge", help="Checkpoint of the judge.")],
+    judge: Annotated[
+        str, typer.Option("--judge", help="The judge: a checkpoint, or openai:URL#MODEL.")
+    ],
     against: Annotated[
         str | None, typer.Option(help=f"Prefer between it and this run; {_RUN}.")
     ] = None,

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
 
 from evalkit.engine.checkpoint import Checkpoint, open_checkpoint
 from evalkit.engine.endpoint import Endpoint, EndpointEngine, is_endpoint, open_endpoint
 from evalkit.engine.local import LocalEngine
+from evalkit.settings import RunSettings
 
 
 def open_model(
@@ -30,14 +30,16 @@ def open_model(
 
 
 def make_engine(
-    opened: Checkpoint | Endpoint,
-    *,
-    device: str = "auto",
-    dtype: str = "float32",
-    batch_size: int | Literal["auto"] | None = None,
-    concurrency: int = 8,
+    opened: Checkpoint | Endpoint, settings: RunSettings
 ) -> LocalEngine | EndpointEngine:
-    """The engine of a model; see `LocalEngine` and `EndpointEngine` for the settings."""
+    """The engine of a model, with what the user has chosen about it.
+
+    Raises:
+        DataError: The checkpoint's tokenizer or weights cannot be loaded.
+        UsageError: The device or dtype is not available.
+    """
     if isinstance(opened, Endpoint):
-        return EndpointEngine(opened, concurrency)
-    return LocalEngine(opened, device=device, dtype=dtype, batch_size=batch_size)
+        return EndpointEngine(opened, settings.concurrency)
+    return LocalEngine(
+        opened, device=settings.device, dtype=settings.dtype, batch_size=settings.batch_size
+    )

@@ -157,12 +157,12 @@ def _timed(config: GateConfig, plan: "Plan") -> dict[str, int]:
 
 def _baseline_checkpoint(reference: Reference, settings: RunSettings) -> str | None:
     """The baseline's checkpoint, if it is where it was and still the same."""
-    from evalkit.engine.checkpoint import open_checkpoint
+    from evalkit.engine.model import open_model
 
     if reference.run is None:
         return None
     try:
-        found = open_checkpoint(reference.run.model.path, settings.mirror)
+        found = open_model(reference.run.model.path, settings.mirror)
     except EvalkitError:
         return None
     same = found.weights_hash == reference.run.model.weights_hash

@@ -76,13 +76,7 @@ def measure_sequentially(
 
     created, started = datetime.now(UTC), time.perf_counter()
     plan = make_plan(settings)
-    engine = make_engine(
-        plan.checkpoint,
-        device=settings.device,
-        dtype=settings.dtype,
-        batch_size=settings.batch_size,
-        concurrency=settings.concurrency,
-    )
+    engine = make_engine(plan.checkpoint, settings)
     loaded = time.perf_counter()
     queues = {planned.task.name: _queue(planned, seed) for planned in plan.tasks}
     judge = _Judge(config, reference, queues)

@@ -50,12 +50,8 @@ def profile(model: str, **settings: Any) -> RunResult:
     created = datetime.now(UTC)
     if isinstance(opened, Checkpoint):
         asked = _fitting(asked, opened)
-    engine = make_engine(
-        opened,
-        device=asked.device,
-        dtype=asked.dtype,
-        batch_size=max(ROWS, *asked.batch_sizes),
-    )
+    most = max(ROWS, *asked.batch_sizes)
+    engine = make_engine(opened, asked.model_copy(update={"batch_size": most}))
     samples: list[Sample] = []
     machines: list[Machine | None] = []
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evalkit.engine.checkpoint import open_checkpoint
+from evalkit.engine.endpoint import EndpointEngine
 from evalkit.engine.local import LocalEngine
+from evalkit.engine.model import make_engine, open_model
 from evalkit.errors import UsageError
 from evalkit.probes import Probe
 from evalkit.probes.judged import Pairwise, Rubric, read_labels, read_texts
@@ -53,18 +54,16 @@ def judge_run(
     created, started = datetime.now(UTC), time.perf_counter()
     judged = store.resolve(run)
     other = None if against is None else store.resolve(against)
-    checkpoint = open_checkpoint(settings.model, settings.mirror, settings.trust_remote_code)
+    judge = open_model(settings.model, settings.mirror, settings.trust_remote_code)
     probes = [_probe(store, judged, other, task, labels) for task in _generating(judged, tasks)]
     planned = [
         PlannedTask(probe, probe.documents(settings.limit, settings.seed)) for probe in probes
     ]
     if not any(each.documents for each in planned):
         raise UsageError(f"{judged.name} and {against} have no document in common.")
-    plan = Plan(settings, checkpoint, [p for p in planned if p.documents], {}, store)
+    plan = Plan(settings, judge, [p for p in planned if p.documents], {}, store)
     store.check_writable()
-    engine = LocalEngine(
-        checkpoint, device=settings.device, dtype=settings.dtype, batch_size=settings.batch_size
-    )
+    engine = make_engine(judge, settings)
     answers = respond(plan, engine)
     responded = time.perf_counter()
     samples = {
@@ -115,7 +114,7 @@ def _manifest(
     plan: Plan,
     judged: Manifest,
     other: Manifest | None,
-    engine: LocalEngine,
+    engine: LocalEngine | EndpointEngine,
     created: datetime,
     duration_s: float,
 ) -> Manifest:

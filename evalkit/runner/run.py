@@ -111,13 +111,7 @@ def execute(plan: Plan, *, resume: str | None = None, reuse: bool = False) -> Ru
     # Hashed before it is read, so that weights overwritten meanwhile are not taken for these.
     marks = file_marks(plan.checkpoint)
     _ = plan.checkpoint.weights_hash, plan.checkpoint.tokenizer_hash
-    engine = make_engine(
-        plan.checkpoint,
-        device=settings.device,
-        dtype=settings.dtype,
-        batch_size=settings.batch_size,
-        concurrency=settings.concurrency,
-    )
+    engine = make_engine(plan.checkpoint, settings)
     refuse_changed(marks)
     loaded = time.perf_counter()
     journal = open_journal(plan, resume, new_run_id(plan, created), created)
