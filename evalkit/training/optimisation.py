@@ -52,7 +52,7 @@ def trainer_arguments(choice: Optimisation, out: str, rows: int) -> dict[str, An
     Raises:
         UsageError: The device is not there.
     """
-    check_device(choice.device)
+    device = choose_device(choice.device)
     steps = total_steps(choice, rows)
     return {
         "output_dir": out,
@@ -65,7 +65,7 @@ def trainer_arguments(choice: Optimisation, out: str, rows: int) -> dict[str, An
         "weight_decay": choice.weight_decay,
         "max_grad_norm": choice.clip,
         "bf16": choice.precision == "bf16",
-        "use_cpu": choice.device == "cpu",
+        "use_cpu": device == "cpu",
         "seed": choice.seed,
         "activation_checkpointing": False,
         "logging_strategy": "steps",
@@ -85,19 +85,23 @@ def total_steps(choice: Optimisation, rows: int) -> int:
     return max(1, round(choice.epochs * rows / (choice.batch_size * choice.accumulation)))
 
 
-def check_device(name: str) -> None:
-    """Raise where the recipe's device is not there.
+def choose_device(name: str) -> str:
+    """The recipe's device, or the first that is there.
 
     Raises:
-        UsageError: It is not.
+        UsageError: It is not there.
     """
     import torch
 
     there = {
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
-    }.get(name, lambda: True)
-    if not there():
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return next(device for device, is_there in there.items() if is_there)
+    if not there[name]:
         raise UsageError(
             f"optimisation.device is {name}, and there is none here; take auto or cpu."
         )
+    return name

@@ -122,7 +122,7 @@ def student(parent: Path, tmp_path: Path, **keys: object) -> CompressRecipe:
     settings = {
         "architecture": {"layers": 1, "width": 16, "heads": 2, "feed_forward": 16, "context": 32},
         "source": str(source),
-        "optimisation": {"steps": 20, "batch_size": 4, "learning_rate": 1e-2, "device": "cpu"},
+        "optimisation": {"steps": 20, "batch_size": 4, "learning_rate": 1e-2, "precision": "bf16"},
     }
     return recipe(parent, "distil", distil=settings | keys)
 

@@ -192,7 +192,11 @@ def _adapter(choice: Adapter) -> Any:
             target_modules=list(choice.targets) or "all-linear",
         )
     if choice.kind == "prefix":
-        return PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=choice.virtual_tokens)
+        return PrefixTuningConfig(
+            task_type="CAUSAL_LM",
+            num_virtual_tokens=choice.virtual_tokens,
+            init_weights="zero",  # begins near the parent; drawn at random it would disturb it
+        )
     return None
 
 
