@@ -206,9 +206,33 @@ def _print_result(result: "RunResult", store: str) -> None:
         ("Tasks", "Version", "Filter", "n-shot", "Metric", "", "Value", "Stderr", "95 % CI", "n"),
         rows,
     )
+    _print_suites(result)
     for remark in dict.fromkeys(score.note for score in result.scores if score.note):
         note(f"note: {remark}")
     where = "" if store == DEFAULT_STORE else f" --store {without_secrets(store)}"
     url = f"{store.rstrip('/')}/{manifest.run_id}"
     path = without_secrets(url) if "://" in store else result.path
     print(plain(f"\nRun {manifest.run_id} is in {path}; next: evalkit ls runs{where}"))
+
+
+def _print_suites(result: "RunResult") -> None:
+    """One figure for each suite whose file says how its tasks make one."""
+    from pathlib import Path
+
+    from evalkit.registry import Registry
+    from evalkit.runner.suites import suite_figures
+
+    manifest = result.manifest
+    if all(len(tasks) < 2 for tasks in manifest.suites.values()):
+        return
+    paths = [Path(folder) for folder in manifest.settings.get("include_path", [])]
+    figures = suite_figures(manifest.suites, result.scores, Registry(paths))
+    if figures:
+        print()
+        print_table(
+            ("Suite", "Tasks", "Filter", "Metric", "Value", "Stderr", "n"),
+            [
+                (f.suite, f.tasks, f.filter, f.metric, figure(f.value), figure(f.stderr), f.n)
+                for f in figures
+            ],
+        )

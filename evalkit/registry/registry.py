@@ -118,6 +118,26 @@ class Registry:
             self._trust,
         )
 
+    def aggregates(self, suite: str) -> list[tuple[str, tuple[str, ...], bool]]:
+        """Metrics that a suite gives as one figure: name, filters (all for none), by size or not.
+
+        Raises:
+            DataError: The suite's file is malformed.
+        """
+        entry = self.find(suite)
+        if entry is None or entry.kind != "group" or entry.path is None:
+            return []
+        listed = read_yaml(entry.path, resolve_functions=False).get("aggregate_metric_list") or []
+        found = []
+        for row in listed if isinstance(listed, list) else [listed]:
+            if isinstance(row, Mapping) and row.get("aggregation", "mean") == "mean":
+                names = row.get("filter_list") or ()
+                filters = (names,) if isinstance(names, str) else tuple(names)
+                found.append(
+                    (str(row.get("metric")), filters, bool(row.get("weight_by_size", True)))
+                )
+        return found
+
     def wrapped(self, entry: Entry) -> Entry:
         """The task that `robust/TASK` and the like are made of; other entries are their own."""
         wrapper, slash, inner = entry.name.partition("/")
