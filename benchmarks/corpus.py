@@ -12,6 +12,7 @@ is the kernel's account of that process (`resource.getrusage`).
 import argparse
 import ast
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -204,6 +205,7 @@ def speeches() -> Iterator[str]:
 class Cost(NamedTuple):
     """What a command took: seconds on the clock and of all cores, and peak memory in MB."""
 
+    load: float
     wall: float
     cpu: float
     memory: float
@@ -214,12 +216,12 @@ def measure(folder: Path) -> Cost:
     recipe = folder / "recipe.yaml"
     recipe.write_text(RECIPE.format(folder=folder))
     shutil.rmtree(folder / "out", ignore_errors=True)
-    started = time.perf_counter()
+    load, started = os.getloadavg()[0], time.perf_counter()
     command = [sys.executable, "-m", "evalkit", "corpus", str(recipe), "--out", str(folder / "out")]
     subprocess.run(command, check=True)  # noqa: S603 - our own command
     seconds = time.perf_counter() - started
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return Cost(load, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def came_through(reader: CorpusReader, text: Text) -> list[tuple[str, int, int]]:
@@ -250,7 +252,8 @@ def report(text: Text, reader: CorpusReader, cost: Cost) -> str:
         "# How quick and how large `evalkit corpus` is\n",
         f"Measured by `make bench-corpus` on 2 cores: {sheet.megabytes:.1f} MB of text in "
         f"{sum(source.files or 0 for source in sheet.sources):,} files, half of it generated, half "
-        "written by people.\n",
+        "written by people. Other work on the cores when it began: load average "
+        f"{cost.load:.1f}.\n",
         "| Figure | Measured | Promise |\n| --- | ---: | --- |",
         f"| Peak memory of the process, MB | {cost.memory:,.0f} | at most {MEMORY_MB:,} |",
         f"| Rate over all stages, MB/s | {sheet.megabytes / phases:.2f} | printed |",
