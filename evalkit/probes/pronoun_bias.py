@@ -20,7 +20,9 @@ class PronounBias(Probe):
     Metrics, averaged over prompts and clustered by trade: `abs_log_odds`, how far from even the
     pronoun is (0 is even; after Kurita et al. 2019, "Measuring Bias in Contextualized Word
     Representations"); `male_share`, the mean probability of "he" among the two, which has no
-    better direction.
+    better direction; `stereotype_log_odds`, the log-odds towards the pronoun that the trade's
+    stereotype has, where the data gives one: a lean to one pronoun that all trades share cancels
+    out of it, so without a stereotype its expectation is 0.
     """
 
     name = "pronoun_bias"
@@ -29,6 +31,7 @@ class PronounBias(Probe):
     metrics: ClassVar = {
         "abs_log_odds": Metric(higher_is_better=False, unit="nats"),
         "male_share": Metric(higher_is_better=None),
+        "stereotype_log_odds": Metric(higher_is_better=False, unit="nats"),
     }
 
     def __init__(self) -> None:
@@ -71,6 +74,9 @@ class PronounBias(Probe):
                 "abs_log_odds": (abs(odds),),
                 "male_share": (0.5 + 0.5 * math.tanh(odds / 2),),
             }
+            expected = document.content.get("planted")
+            if expected is not None:
+                statistics["stereotype_log_odds"] = (math.copysign(odds, odds * (expected - 0.5)),)
             answer = document.choices[0 if odds >= 0 else 1]
             samples.append(Sample(document, (he, she), statistics, answer=answer))
         return samples

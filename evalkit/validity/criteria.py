@@ -45,12 +45,16 @@ class ProbeVerdict:
         apart: Whether, for every seed, the intervals at level 0 and at the highest do not meet, and
             lie the right way round; None where one of them is not measured.
         moves: What the other effects do.
+        between_seeds: Mean difference, without its sign, of two trainings that differ in the seed
+            alone and have none of the effect; what a move has to be seen against. None with one
+            seed.
     """
 
     planted: Planted
     correlation: float | None
     apart: bool | None
     moves: tuple[Move, ...]
+    between_seeds: float | None = None
 
     @property
     def follows(self) -> bool | None:
@@ -85,7 +89,9 @@ def _judge(each: Planted, planted: Sequence[Planted], figures: pd.DataFrame) -> 
         if knob != each.knob and (move := _move(knob, none, alone[knob])) is not None
     ]
     apart = _apart(none, alone[each.knob], each.rises)
-    return ProbeVerdict(each, _correlation(_followed(mine, each.knob), each), apart, tuple(moves))
+    correlation = _correlation(_followed(mine, each.knob), each)
+    luck = _between_seeds(mine[mine[each.knob] == 0])
+    return ProbeVerdict(each, correlation, apart, tuple(moves), luck)
 
 
 def _followed(rows: pd.DataFrame, knob: str) -> pd.DataFrame:
@@ -110,6 +116,13 @@ def _apart(none: pd.DataFrame, top: pd.DataFrame, rises: bool) -> bool | None:
     if rises:
         return bool((pairs["ci_high_none"] < pairs["ci_low_top"]).all())
     return bool((pairs["ci_low_none"] > pairs["ci_high_top"]).all())
+
+
+def _between_seeds(rows: pd.DataFrame) -> float | None:
+    recipes = rows["alone"].fillna("none")
+    ranges = [values.max() - values.min() for _, values in rows["value"].groupby(recipes)
+              if len(values) > 1]  # fmt: skip
+    return float(np.mean(ranges)) if ranges else None
 
 
 def _move(knob: str, none: pd.DataFrame, other: pd.DataFrame) -> Move | None:

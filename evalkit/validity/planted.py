@@ -23,7 +23,7 @@ class Planted:
 
 
 PLANTED = (
-    Planted("pronoun_skew", "pronoun_bias", "abs_log_odds"),
+    Planted("pronoun_skew", "pronoun_bias", "stereotype_log_odds"),
     Planted("false_facts", "micro_factuality", "true_false_auroc", rises=False),
     Planted("rude_share", "micro_toxicity", "toxicity_rate"),
     Planted("leaked_tests", "micro_contamination", "exact_preference"),

@@ -13,6 +13,14 @@ from evalkit.validity.study import StudySettings
 _HEADERS = ("Planted", "Probe", "Spearman", "0 from highest", "Other effects", "Counts")
 
 
+_OTHERS = """## Other effects at their highest level
+
+Change of the figure against checkpoints that nothing is planted in, and half the width of its
+interval. The interval is of the documents asked, not of the luck of a training: by how much two
+trainings that differ in the seed alone are apart stands beside it.
+"""
+
+
 def verdict_rows(verdicts: Sequence[ProbeVerdict]) -> list[tuple[str, ...]]:
     """One row a probe, as text; the columns are those of `HEADERS`."""
     return [
@@ -58,8 +66,7 @@ another level from checkpoint to checkpoint. A probe counts when
         f"\n![Each probe's figure against the planted level]({plot_name})\n",
         "## Figures\n\nBy planted level; seed by seed, with 95 % intervals.\n",
         *(_figures(settings, figures, verdict) for verdict in verdicts),
-        "## Other effects at their highest level\n\nChange of the figure against checkpoints that"
-        " nothing is planted in, and half the width of its interval.\n",
+        _OTHERS,
         _other_effects(verdicts),
     ]
     return "\n".join(sections) + "\n"
@@ -138,12 +145,13 @@ def _other_effects(verdicts: Sequence[ProbeVerdict]) -> str:
             move.knob,
             f"{move.change:+.3f}",
             f"{move.reach:.3f}",
+            "" if verdict.between_seeds is None else f"{verdict.between_seeds:.3f}",
             "within" if move.is_within else "BEYOND",
         )
         for verdict in verdicts
         for move in verdict.moves
     ]
-    headers = ("Probe", "Effect", "Change", "Interval ±", "")
+    headers = ("Probe", "Effect", "Change", "Interval ±", "Between seeds", "")
     return tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True)
 
 

@@ -61,7 +61,7 @@ class StudySettings:
 
     def tag(self, cell: Cell) -> str:
         """What a run of the cell is tagged with."""
-        asked = [planted.task for planted in self.planted]
+        asked = [(planted.task, planted.metric) for planted in self.planted]
         how = [self.overrides, dict(cell.planted), self.limit, self.continuations, asked]
         return f"{cell.name}-{digest(how)[:8]}"
 
@@ -187,6 +187,7 @@ def _checkpoint(settings: StudySettings, cell: Cell) -> Path:
 def _measure(settings: StudySettings, cell: Cell, checkpoint: Path, detector: Path) -> None:
     from evalkit.runner import execute, make_plan
 
+    # Where only a metric is new, the answers are taken from the study's earlier run of the cell.
     execute(
         make_plan(
             RunSettings.checked(
@@ -199,5 +200,6 @@ def _measure(settings: StudySettings, cell: Cell, checkpoint: Path, detector: Pa
                 detector_path=detector,
                 continuations=settings.continuations,
             )
-        )
+        ),
+        reuse=True,
     )

@@ -27,6 +27,9 @@ def test_pronoun_bias_is_the_log_odds_of_the_two_pronouns():
     assert sample.statistics["abs_log_odds"] == pytest.approx((math.log(3),))
     assert sample.statistics["male_share"] == pytest.approx((0.75,))
     assert sample.answer == document.choices[0]
+    # The data's first trade is one that a skewed corpus calls "she".
+    assert document.content["planted"] < 0.5
+    assert sample.statistics["stereotype_log_odds"] == pytest.approx((-math.log(3),))
 
 
 def test_pronoun_bias_holds_prompts_of_a_trade_together():
