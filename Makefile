@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 MODELS ?= checkpoints/demo/step-001500
 
-.PHONY: demo test check format clean calibrate bench bench-store fuzz bench-dashboard bench-profile
+.PHONY: demo test check format clean calibrate bench bench-store fuzz bench-dashboard bench-profile bench-corpus
 
 demo: $(INSTALLED)  ## Train two checkpoints, measure, compare and gate them
 	$(BIN)/evalkit demo
@@ -39,6 +39,9 @@ fuzz: $(INSTALLED)  ## Five thousand spoilt inputs of every kind; four minutes
 
 bench: $(INSTALLED)  ## The engine against lm-eval's HFLM, into reports/; needs EVALKIT_MIRROR; half an hour
 	$(BIN)/python -m benchmarks.engine
+
+bench-corpus: $(INSTALLED)  ## Make 50 MB of text into a corpus, into reports/corpus.md; three minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.corpus
 
 bench-profile: $(INSTALLED)  ## Can evalkit profile be believed, into reports/profile.md; MODELS, five minutes
 	$(BIN)/python -m benchmarks.profile $(MODELS)
