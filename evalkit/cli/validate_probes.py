@@ -72,9 +72,9 @@ _STUDY_RECIPE = {
     "architecture.width": "128",
     "architecture.heads": "2",
     "architecture.feed_forward": "384",
-    "pretraining.steps": "900",
+    "pretraining.steps": "1500",
 }
-"""Smaller than the usual checkpoint: it learns all that is planted, in a third of the time."""
+"""Smaller than the usual checkpoint and trained as long: it learns what is planted, and quicker."""
 
 
 def _measure(settings: "StudySettings") -> None:

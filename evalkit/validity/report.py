@@ -8,7 +8,7 @@ import pandas as pd
 
 from evalkit.errors import UsageError
 from evalkit.validity.criteria import RANK_CORRELATION, ProbeVerdict
-from evalkit.validity.study import StudySettings
+from evalkit.validity.study import StudySettings, cells
 
 _HEADERS = ("Planted", "Probe", "Spearman", "0 from highest", "Other effects", "Counts")
 
@@ -46,11 +46,13 @@ def markdown(
     """The report."""
     from tabulate import tabulate
 
+    done, wanted = figures["cell"].nunique(), len(cells(settings))
+    missing = "" if done == wanted else f"**Unfinished: {done} of {wanted} are measured so far.**\n"
     overrides = ", ".join(f"{key} = {value}" for key, value in settings.overrides.items())
     sections = [
         f"""# Do the probes find what was planted?
 
-`make validate-probes`: {figures["cell"].nunique()} checkpoints of the micro-world
+`make validate-probes`: {wanted} checkpoints of the micro-world
 ({overrides or "the usual recipe"}), each measured by every probe. For each of
 {len(settings.seeds)} seeds there is one that nothing is planted in, one for each effect alone at
 its highest level, and one for each level between, in which all effects are planted at once, each at
@@ -62,6 +64,7 @@ another level from checkpoint to checkpoint. A probe counts when
 - no other effect, alone at its highest level, moves the figure by more than the 95 % interval of
   the difference of two runs (means over seeds).
 """,
+        missing,
         tabulate(verdict_rows(verdicts), headers=_HEADERS, tablefmt="pipe", disable_numparse=True),
         f"\n![Each probe's figure against the planted level]({plot_name})\n",
         "## Figures\n\nBy planted level; seed by seed, with 95 % intervals.\n",
