@@ -29,8 +29,9 @@ _DARK = {
 # Okabe and Ito (2008), without the yellow that is pale on white.
 _LINES_LIGHT = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 _LINES_DARK = ["#56B4E9", "#E69F00", "#2EC49A", "#E4A3C8", "#F0E442", "#D98452"]
+LEGEND_LINE = 32
 _PADDING = {"left": 0, "top": 5, "right": 14, "bottom": 5}
-_ROWS: Spec = {"labelLimit": 150, "labelFlush": False, "ticks": False, "domain": False}
+_ROWS: Spec = {"labelLimit": 210, "labelFlush": False, "ticks": False, "domain": False}
 
 
 def palette() -> dict[str, str]:
@@ -140,14 +141,19 @@ def curves(
     colour = {"field": "curve", "type": "nominal", "title": None, "legend": None}
     colour["scale"] = {"domain": names, "range": lines()[: len(names)]}
     if len(names) > 1:
-        colour["legend"] = {"orient": "bottom", "columns": 2, "labelLimit": 300}
+        colour["legend"] = {
+            "orient": "bottom", "columns": 1, "labelLimit": 300, "symbolOpacity": 1
+        }  # fmt: skip
     kind = "temporal" if when else "quantitative"
     axis = {"labelFlush": True, "grid": False, "labelOverlap": True}
     along: Spec = {"field": "position", "type": kind, "title": x, "axis": axis}
     form = _time_format(rows["position"]) if when else "~s"
     along["axis"] = {**axis, "format": form, "tickCount": 4 if when else 5}
     up = {"field": "value", "type": "quantitative", "title": unit or None}
-    up |= {"scale": {"zero": False, "nice": True}, "axis": {"format": ".3~g", "tickCount": 5}}
+    up |= {
+        "scale": {"zero": False, "nice": True},
+        "axis": {"format": _number_format(rows["value"]), "tickCount": 5},
+    }
     tooltip = [
         {"field": "label", "type": "nominal", "title": "point"},
         {"field": "position", "type": kind, "title": x},
@@ -171,7 +177,8 @@ def curves(
         mark["encoding"] = {"x": along, "color": colour, **mark["encoding"]}
     if level is not None:
         marks.insert(0, _level(level, "y"))
-    _draw(rows, {"layer": marks}, 240, alt, stepped=False)
+    legend = LEGEND_LINE * len(names) if len(names) > 1 else 0
+    _draw(rows, {"layer": marks}, 240 + legend, alt, stepped=False)
 
 
 def scatter(rows: pd.DataFrame, alt: str, x: str, y: str) -> None:
@@ -222,7 +229,10 @@ def scatter(rows: pd.DataFrame, alt: str, x: str, y: str) -> None:
 
 def _draw(rows: pd.DataFrame, spec: Spec, height: int, alt: str, *, stepped: bool = True) -> None:
     colour = "#b6c0cb" if _is_dark() else "#4a5563"
-    config = {"axis": {"labelColor": colour, "titleColor": colour}}
+    config = {
+        "axis": {"labelColor": colour, "titleColor": colour},
+        "legend": {"labelColor": colour},
+    }
     spec = {
         "padding": _PADDING, "height": {"step": height} if stepped else height, "config": config,
         **spec,
@@ -236,6 +246,11 @@ def _time_format(times: pd.Series) -> str:
     if span > pd.Timedelta(days=3):
         return "%d %b"
     return "%d %b %H:%M" if span > pd.Timedelta(hours=1) else "%H:%M:%S"
+
+
+def _number_format(values: pd.Series) -> str:
+    """Thousands as 2k; small numbers never as 20m."""
+    return ".3~s" if values.abs().max() >= 1000 else ".3~g"
 
 
 def _x(field: str, title: str | None, axis: Spec | None = None) -> Spec:

@@ -7,7 +7,8 @@ from parts.charts import curves, intervals, scatter
 from parts.links import link
 from parts.messages import say, warn_of
 from parts.pick import pick
-from parts.text import digits_for, number, visible
+from parts.profiles import draw_profiles
+from parts.text import digits_for, interval, number, visible
 
 from evalkit.results import (
     PERCENTILES,
@@ -21,6 +22,7 @@ from evalkit.results import (
     timed_runs,
 )
 from evalkit.results.difference import TIMED
+from evalkit.results.profiles import LATENCIES, PROFILE, profile_latencies
 
 RUNS = 20
 POINTS = 300
@@ -28,6 +30,10 @@ MILLI = 1000.0
 LEGEND = (
     "Milliseconds, over each run's timed requests, warm-up left out. The 95 % interval assumes "
     "nothing of the distribution; it is missing where the requests are too few for one."
+)
+BATCHES = (
+    "Milliseconds, over each setting's timed requests, warm-up left out; 95 % intervals by "
+    "resampling whole batches, whose requests are not independent."
 )
 FLOW = (
     "Requests over the seconds that answering took; a run that was resumed or took answers of "
@@ -41,15 +47,18 @@ def page() -> None:
     st.title("Speed")
     found = data.view()
     runs = timed_runs(found)
-    if not runs:
-        say("No run of this store was timed.", "Time one with: evalkit run --tasks latency")
+    profiled = (found.scores["task"] == PROFILE).any()
+    if not runs and not profiled:
+        say("No run of this store was timed.", "Time one with: evalkit profile --model CHECKPOINT")
     else:
         times = data.times(tuple(runs[:RUNS]))
         warn_of(times.problems, "Some timings of this store cannot be read and are left out.")
         if len(runs) > RUNS:
             st.caption(f"Of the newest {RUNS} of {len(runs)} timed runs.")
         _latency(found, times)
-        _throughput(found, times)
+        draw_profiles(found, _labels(found))
+        if runs:
+            _throughput(found, times)
     _trade(found)
 
 
@@ -60,22 +69,47 @@ def _labels(found: Overview) -> dict[str, str]:
 
 def _latency(found: Overview, times: RequestTimes) -> None:
     st.header("Latency")
-    if times.rows.empty:
+    profiled = (found.scores["task"] == PROFILE).any()
+    tasks = [*([PROFILE] if profiled else []), *dict.fromkeys(times.rows["task"])]
+    if not tasks:
         st.info("These runs hold no timed requests.")
         return
-    tasks = list(dict.fromkeys(times.rows["task"]))
     with st.container(horizontal=True):
         task = pick("Task", tasks, "task", tasks[0])
-        quantity = pick("Of", list(QUANTITIES), "of", "first_token_s", QUANTITIES.__getitem__)
+        known = LATENCIES if task == PROFILE else QUANTITIES
+        quantity = pick("Of", list(known), "of", "first_token_s", known.__getitem__)
         levels = [str(level) for level in PERCENTILES]
         level = pick("Drawn", levels, "percentile", levels[0], lambda text: f"p{text}")
-    rows = latency_percentiles(times.rows[times.rows["task"] == task], quantity)
+    labels = _labels(found)
+    rows = _percentiles(found, times, task, quantity, labels)
     if rows.empty:
         st.info("No request of this task has that time.")
         return
+    _percentile_table(rows)
+    drawn = rows[rows["percentile"] == int(level)].assign(mark="")
+    alt = f"p{level} of {known[quantity]} by run, with 95 % intervals"
+    intervals(drawn, list(drawn["label"]), alt, unit=f"{known[quantity]}, ms")
+    st.caption(BATCHES if task == PROFILE else LEGEND)
+    link("Read the timed requests", "samples", a=rows["run_id"].iloc[0], task=task)
+
+
+def _percentiles(
+    found: Overview, times: RequestTimes, task: str, quantity: str, labels: dict[str, str]
+) -> pd.DataFrame:
+    """Percentiles in milliseconds of the newest runs, with what each line is called."""
     figures = ["value", "ci_low", "ci_high"]
-    labels = _labels(found)
-    rows = rows.assign(label=rows["run_id"].map(labels), **{n: rows[n] * MILLI for n in figures})
+    if task == PROFILE:
+        rows = profile_latencies(found, quantity)
+        rows = rows[rows["run_id"].isin(list(dict.fromkeys(rows["run_id"]))[:RUNS])]
+        names = rows["run_id"].map(labels) + " · " + rows["task"].map(visible)
+    else:
+        rows = latency_percentiles(times.rows[times.rows["task"] == task], quantity)
+        names = rows["run_id"].map(labels)
+    return rows.assign(label=names, **{name: rows[name] * MILLI for name in figures})
+
+
+def _percentile_table(rows: pd.DataFrame) -> None:
+    figures = ["value", "ci_low", "ci_high"]
     digits = digits_for(rows["value"].max())
     rows["cell"] = [_cell(*row, digits) for row in rows[figures].to_numpy()]
     wide = rows.pivot_table(
@@ -83,22 +117,16 @@ def _latency(found: Overview, times: RequestTimes) -> None:
         sort=False,
     ).reset_index()  # fmt: skip
     text = st.column_config.TextColumn
-    config = {"label": text("Run", pinned=True, width=170)}
+    config = {"label": text("Run", pinned=True, width=230)}
     config["n"] = st.column_config.NumberColumn("Requests", width=80)
     wide.columns = [f"p{name}" if isinstance(name, int) else name for name in wide.columns]
     config |= {f"p{level}": text(f"p{level}, ms", width=170) for level in PERCENTILES}
     shown = wide.drop(columns="run_id")
     st.dataframe(shown, hide_index=True, column_config=config, alt="Latency percentiles")
-    drawn = rows[rows["percentile"] == int(level)].assign(mark="")
-    alt = f"p{level} of {QUANTITIES[quantity]} by run, with 95 % intervals"
-    intervals(drawn, list(drawn["label"]), alt, unit=f"{QUANTITIES[quantity]}, ms")
-    st.caption(LEGEND)
-    link("Read the timed requests", "samples", a=wide["run_id"].iloc[0], task=task)
 
 
 def _cell(value: float, low: float, high: float, digits: int) -> str:
-    ends = f" ({number(low, digits)}–{number(high, digits)})" if low == low else ""
-    return number(value, digits) + ends
+    return number(value, digits) + interval(low, high, digits)
 
 
 def _throughput(found: Overview, times: RequestTimes) -> None:

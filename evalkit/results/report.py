@@ -11,6 +11,7 @@ from evalkit.results.comparison import Comparison, NotComparableError, compare, 
 from evalkit.results.difference import Difference
 from evalkit.results.flip import figure_flips
 from evalkit.results.manifest import Manifest
+from evalkit.results.profiles import LATENCIES, PROFILE, profile_latencies
 from evalkit.results.queries import Overview, leaderboard, manifest_differences, overview
 from evalkit.results.report_page import Report, Section, Table, html_text
 from evalkit.results.safety import category_scores, safety_scores
@@ -57,7 +58,7 @@ def make_report(store: Store, references: Sequence[str], flips: int = 5) -> Repo
         raise UsageError("A run is named twice; name each run of a report once.")
     view = _only(overview(store), runs)
     parts = [_runs(runs), _scores(view, runs), *_comparisons(store, runs, flips)]
-    parts += [*_safety(store, view, runs), *_speed(store, runs)]
+    parts += [*_safety(store, view, runs), *_speed(store, view, runs)]
     names = ", ".join(run.name for run in runs)
     return Report(f"evalkit: {names}", tuple(parts))
 
@@ -216,9 +217,13 @@ def _safety(store: Store, view: Overview, runs: Sequence[Manifest]) -> list[Sect
     return [Section(title, text, tables)] if tables or text else []
 
 
-def _speed(store: Store, runs: Sequence[Manifest]) -> list[Section]:
-    times = request_times(store, [run.run_id for run in runs])
+def _speed(store: Store, view: Overview, runs: Sequence[Manifest]) -> list[Section]:
+    times = request_times(store, [run.run_id for run in runs if PROFILE not in run.tasks])
     names = {run.run_id: run.name for run in runs}
+    percentiles = [
+        *((named, latency_percentiles(times.rows, key)) for key, named in QUANTITIES.items()),
+        *((named, profile_latencies(view, key)) for key, named in LATENCIES.items()),
+    ]
     rows = [
         (
             names[row["run_id"]],
@@ -229,8 +234,8 @@ def _speed(store: Store, runs: Sequence[Manifest]) -> list[Section]:
             number(1000 * row["value"]),
             _interval(row, 1000),
         )
-        for quantity, named in QUANTITIES.items()
-        for row in latency_percentiles(times.rows, quantity).to_dict("records")
+        for named, found in percentiles
+        for row in found.to_dict("records")
     ]
     headers = ("Run", "Task", "Of", "Percentile", "Requests", "Milliseconds", "95 % interval")
     tables = [Table(headers, rows)] if rows else []

@@ -1,6 +1,6 @@
 """How fast runs were: latency percentiles, throughput, memory, and quality against speed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from evalkit.errors import DataError
 from evalkit.results.difference import TIMED
 from evalkit.results.manifest import Manifest
+from evalkit.results.profiles import PROFILE
 from evalkit.results.queries import Overview
 from evalkit.results.store import Store
 from evalkit.stats.quantiles import quantile_interval
@@ -41,8 +42,9 @@ class RequestTimes:
 
 
 def timed_runs(view: Overview) -> list[str]:
-    """Runs with a score that is a timing, newest first."""
-    timed = set(view.scores.loc[view.scores["unit"].isin(TIMED), "run_id"])
+    """Runs with a score that is a timing, profiles aside, newest first."""
+    scores = view.scores
+    timed = set(scores.loc[scores["unit"].isin(TIMED) & (scores["task"] != PROFILE), "run_id"])
     return [run for run in view.manifests if run in timed]
 
 
@@ -122,7 +124,7 @@ def throughputs(view: Overview, phases: pd.DataFrame) -> pd.DataFrame:
                 "run_id": run_id,
                 "requests_per_s": requests / seconds if whole else np.nan,
                 **{name: _setting(run, name) for name in ("batch_size", "concurrency")},
-                "device": str(run.environment.get("hardware", {}).get("device", "")),
+                "device": _device(run),
                 "dtype": str(run.settings.get("dtype") or "auto"),
                 "parameters": run.model.parameters,
                 "weights_bytes": _weights(run),
@@ -141,15 +143,17 @@ def memory_scores(view: Overview, runs: Sequence[str]) -> pd.DataFrame:
 def quality_and_speed(view: Overview, quality: str, speed: str) -> pd.DataFrame:
     """Runs with two figures, newest first, and which of them no other run beats in both.
 
+    A run that lacks the speed has that of the newest run of the same weights, such as a profile.
+
     Args:
         view: Of the store.
         quality: A figure of `view.scores`, as a column heading.
         speed: Another.
 
     Returns:
-        run_id, x with x_low and x_high (speed), y with y_low and y_high (quality), and best:
-        whether no run is at least as good in both and better in one. Runs without either figure
-        are left out.
+        run_id (of the quality), x with x_low and x_high (speed), y with y_low and y_high (quality),
+        and best: whether no run is at least as good in both and better in one. Runs without either
+        figure are left out.
     """
     sides = []
     for figure, axis in ((speed, "x"), (quality, "y")):
@@ -157,12 +161,20 @@ def quality_and_speed(view: Overview, quality: str, speed: str) -> pd.DataFrame:
         names = {"value": axis, "ci_low": f"{axis}_low", "ci_high": f"{axis}_high"}
         names |= {"higher_is_better": f"{axis}_better"}
         sides.append(rows.rename(columns=names)[["run_id", *names.values()]])
-    both = sides[0].merge(sides[1], on="run_id").dropna(subset=["x", "y"]).reset_index(drop=True)
+    timed, judged = sides
+    weights = {run_id: run.model.weights_hash for run_id, run in view.manifests.items()}
+    known = timed.assign(weights=timed["run_id"].map(weights)).drop_duplicates("weights")
+    known = known[known["weights"] != ""]
+    same = judged["run_id"].map(weights).map(known.set_index("weights")["run_id"])
+    judged["timed"] = judged["run_id"].where(judged["run_id"].isin(timed["run_id"]), same)
+    both = judged.merge(timed.rename(columns={"run_id": "timed"}), on="timed")
+    both = both.dropna(subset=["x", "y"]).reset_index(drop=True)
     costs = both[["x", "y"]].to_numpy(dtype=float)
     for place, axis in enumerate(("x", "y")):
         if not both[f"{axis}_better"].eq(False).any():
             costs[:, place] *= -1
-    return both.drop(columns=["x_better", "y_better"]).assign(best=pareto_front(costs))
+    columns = ["run_id", "x", "x_low", "x_high", "y", "y_low", "y_high"]
+    return both[columns].assign(best=pareto_front(costs))
 
 
 def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
@@ -176,6 +188,11 @@ def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
     for place, row in enumerate(rows):
         found[place] = not ((rows <= row).all(axis=1) & (rows < row).any(axis=1)).any()
     return found
+
+
+def _device(run: Manifest) -> str:
+    hardware = run.environment.get("hardware")
+    return str(hardware.get("device", "")) if isinstance(hardware, Mapping) else ""
 
 
 def _setting(run: Manifest, name: str) -> str:

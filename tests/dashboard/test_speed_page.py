@@ -3,6 +3,7 @@
 import numpy as np
 
 from tests.dashboard.test_pages import texts
+from tests.results.test_profiles import profile_run
 from tests.results.test_speed import LATE, time_requests
 from tests.stores import make_store
 
@@ -56,3 +57,25 @@ def test_damaged_timings_are_a_sentence(open_page, tmp_path):
     assert not app.exception
     assert "Some timings of this store cannot be read" in texts(app)
     assert str(path) in texts(app)
+
+
+def test_a_profile_by_its_settings(open_page, tmp_path):
+    store = make_store(tmp_path, tasks=["facts"], n=20)
+    profile_run(store)
+    app = open_page("speed", store, percentile="99")
+    assert not app.exception
+    latency, rates, machine = (frame.value for frame in app.dataframe)
+    assert latency.set_index("label").loc["late · prompt32-batch4", "p99"] == "99.00 (89.10–108.90)"
+    cell = rates.set_index("setting").loc["prompt32-batch4", "output_tokens_per_s"]
+    assert cell == "300.00 (270.00–330.00)"
+    assert machine["Peak memory, MB"].item() == "500.00"
+    alts = [chart.proto.alt for chart in app.get("vega_lite_chart")]
+    assert "output tokens/s by batch size" in alts
+    assert "output tokens/s by requests sent a second" not in alts
+
+
+def test_hardware_of_another_shape_is_no_device(open_page, tmp_path):
+    store = make_store(tmp_path, tasks=["facts", "latency"], n=8)
+    run = store.resolve(LATE)
+    store.write_manifest(run.model_copy(update={"environment": {"hardware": ["odd"]}}))
+    assert not open_page("speed", store).exception
