@@ -43,7 +43,7 @@ class Distil(Section):
     soft_share: float = Field(
         0.9, ge=0, le=1, description="share of the loss that is the teacher's; the rest the text's"
     )
-    temperature: float = Field(2.0, gt=0, description="both are softened by it")
+    temperature: float = Field(1.0, gt=0, description="both are softened by it; 1 for not")
     source: str = Field(
         MICRO_WORLD,
         description="text to learn from: a JSONL file with text, a folder that evalkit corpus "
