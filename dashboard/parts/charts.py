@@ -141,9 +141,7 @@ def curves(
     colour = {"field": "curve", "type": "nominal", "title": None, "legend": None}
     colour["scale"] = {"domain": names, "range": lines()[: len(names)]}
     if len(names) > 1:
-        colour["legend"] = {
-            "orient": "bottom", "columns": 1, "labelLimit": 300, "symbolOpacity": 1
-        }  # fmt: skip
+        colour["legend"] = {"orient": "bottom", "columns": 1, "labelLimit": 300}
     kind = "temporal" if when else "quantitative"
     axis = {"labelFlush": True, "grid": False, "labelOverlap": True}
     along: Spec = {"field": "position", "type": kind, "title": x, "axis": axis}
@@ -231,7 +229,7 @@ def _draw(rows: pd.DataFrame, spec: Spec, height: int, alt: str, *, stepped: boo
     colour = "#b6c0cb" if _is_dark() else "#4a5563"
     config = {
         "axis": {"labelColor": colour, "titleColor": colour},
-        "legend": {"labelColor": colour},
+        "legend": {"labelColor": colour, "symbolOpacity": 1},
     }
     spec = {
         "padding": _PADDING, "height": {"step": height} if stepped else height, "config": config,
