@@ -76,7 +76,7 @@ def measure(name: str, changes: dict[str, str], seconds: float, turns: int) -> R
         steps = SKIPPED + int(seconds * speed / recipe.tokens_per_step) // 10 * 10
     short = shortened(recipe, steps)
     for turn in range(turns):
-        row.peak.append(matmul_peak(torch.device("cpu"), recipe.pretraining.precision))
+        row.peak.append(_peak(recipe))
         with tempfile.TemporaryDirectory() as folder:
             sides = [(row.ours, our_speed), (row.plain, plain_speed)]
             for speeds, side in sides if turn % 2 else reversed(sides):
@@ -85,6 +85,11 @@ def measure(name: str, changes: dict[str, str], seconds: float, turns: int) -> R
             f"{name}: {row.ours[-1]:,.0f} and {row.plain[-1]:,.0f} tokens a CPU second", flush=True
         )
     return row
+
+
+def _peak(recipe: Recipe) -> float:
+    """Of a CPU second, as the speeds are."""
+    return matmul_peak(torch.device("cpu"), recipe.pretraining.precision, time.process_time)
 
 
 def shortened(recipe: Recipe, steps: int) -> Recipe:

@@ -1,7 +1,8 @@
 """Runs `evalkit train` in processes forked from one that has imported everything, and kills them.
 
 Started as `python -m tests.training.warm`; reads one JSON object a line and answers with one:
-`argv`, `output` (file for stdout and stderr), `kill_after` (seconds, or null), `signal_number`,
+`argv`, `output` (file for stdout and stderr), `kill_after` (seconds, or null; counted
+from the moment when the file or folder `wait_for` is there, if given), `signal_number`,
 `file_limit` (bytes that a file may grow to, or null), `processes` (as many as torchrun would start,
 with its environment variables).
 """
@@ -66,7 +67,13 @@ def main():
 
 
 def serve(
-    argv, output, kill_after=None, signal_number=signal.SIGKILL, file_limit=None, processes=1
+    argv,
+    output,
+    kill_after=None,
+    wait_for=None,
+    signal_number=signal.SIGKILL,
+    file_limit=None,
+    processes=1,
 ):
     started = time.perf_counter()
     port = free_port()
@@ -78,6 +85,8 @@ def serve(
                 join(rank, processes, port)
             run(argv, output, file_limit)
         children.append(child)
+    while wait_for and not Path(wait_for).exists():
+        time.sleep(0.001)
     if kill_after is not None:
         time.sleep(kill_after)
         for child in children:
