@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 MODELS ?= checkpoints/demo/step-001500
 
-.PHONY: demo test check format clean calibrate bench bench-store fuzz bench-dashboard bench-profile bench-corpus
+.PHONY: demo test check format clean calibrate bench bench-store fuzz bench-dashboard bench-profile bench-corpus bench-train validate-probes
 
 demo: $(INSTALLED)  ## Train two checkpoints, measure, compare and gate them
 	$(BIN)/evalkit demo
@@ -39,6 +39,12 @@ fuzz: $(INSTALLED)  ## Five thousand spoilt inputs of every kind; four minutes
 
 bench: $(INSTALLED)  ## The engine against lm-eval's HFLM, into reports/; needs EVALKIT_MIRROR; half an hour
 	$(BIN)/python -m benchmarks.engine
+
+validate-probes: $(INSTALLED)  ## Plant effects and see whether the probes find them, into reports/; half an hour
+	OMP_NUM_THREADS=1 $(BIN)/evalkit validate-probes --report reports/probe-validity.md
+
+bench-train: $(INSTALLED)  ## evalkit train against a plain loop, into reports/training.md; ten minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.train
 
 bench-corpus: $(INSTALLED)  ## Make 50 MB of text into a corpus, into reports/corpus.md; three minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.corpus

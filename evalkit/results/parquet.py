@@ -13,6 +13,8 @@ from evalkit.errors import DataError
 from evalkit.redact import without_secrets
 from evalkit.results.schema import conform
 
+_ALWAYS = {"doc_id", "metric", "phase", "statistics"}
+
 
 def write_table(
     fs: fsspec.AbstractFileSystem, path: str, table: pa.Table, group: int | None = None
@@ -48,6 +50,7 @@ def read_table(
     try:
         with fs.open(path, "rb") as file:
             present = pq.ParquetFile(file, page_checksum_verification=True)
+            _refuse_other(present, schema)
             table = _read_columns(present, wanted, documents)
         return conform(table, pa.schema([schema.field(name) for name in wanted]))
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -60,6 +63,13 @@ def first_line(error: Exception) -> str:
         first = error.errors(include_input=False, include_url=False)[0]
         return ".".join(map(str, first["loc"])) + (": " if first["loc"] else "") + first["msg"]
     return next(iter(without_secrets(str(error)).splitlines()), type(error).__name__)
+
+
+def _refuse_other(file: pq.ParquetFile, schema: pa.Schema) -> None:
+    """Null stands for a column that an older version lacks; every version has these."""
+    lacking = _ALWAYS & set(schema.names) - set(file.schema_arrow.names)
+    if lacking:
+        raise ValueError(f"it has no column {min(lacking)}")
 
 
 def _read_columns(

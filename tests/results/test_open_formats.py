@@ -9,10 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import evalkit
+from evalkit.errors import DataError
 from evalkit.results import SAMPLES, SCHEMA_VERSION, SCORES, TIMINGS, Store, compare, overview
 from evalkit.results.baseline import find_baseline, set_baseline
 
@@ -125,3 +127,13 @@ def test_a_page_of_samples_leaves_most_of_the_file_unread(tmp_path, monkeypatch)
     page = evalkit.load_samples(tmp_path, "r1", "t/1", columns=["prompt"], first=205, last=224)
     assert page.prompt.tolist() == [f"p{i}" for i in range(205, 225)]
     assert read == [20, 21, 22]
+
+
+def test_a_file_of_other_columns_is_no_table_of_the_stores(tmp_path):
+    store = Store(shutil.copytree(STORES / f"v{SCHEMA_VERSION}", tmp_path / "store"))
+    (run,) = store.listing().runs
+    pq.write_table(pa.table({"a": [1]}), store.samples_path(run.run_id, "toy_choice"))
+    with pytest.raises(DataError, match="it has no column doc_id"):
+        store.samples(run.run_id, "toy_choice")
+    with pytest.raises(DataError, match="it has no column doc_id"):
+        compare(run.run_id, run.run_id, store)

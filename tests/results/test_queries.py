@@ -216,4 +216,9 @@ def test_scores_of_another_shape_are_named_and_the_others_are_shown(tmp_path):
     pq.write_table(pa.table({"x": [1]}), first / "scores.parquet")
     view = overview(store)
     assert list(view.runs["run_id"]) == [second.name]
-    assert view.problems == [f"{first}/scores.parquet names no task or no metric."]
+    assert view.problems == [
+        f"{first}/scores.parquet cannot be read as Parquet: it has no column metric"
+    ]
+    names = {"task": [None], "metric": [None]}
+    pq.write_table(pa.table(names), first / "scores.parquet")
+    assert overview(store).problems == [f"{first}/scores.parquet names no task or no metric."]
