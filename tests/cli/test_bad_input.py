@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 
 import pytest
 import torch
@@ -182,9 +181,11 @@ def test_a_fault_of_our_own_is_no_regression(evalkit_command, monkeypatch):
 
 
 def test_a_package_that_is_not_installed_is_named_with_its_extra(evalkit_command, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.delitem(sys.modules, "evalkit.training.search", raising=False)
-    done = evalkit_command("sweep", "sweep")
+    def import_it(_):
+        raise ModuleNotFoundError("No module named 'optuna.storages'", name="optuna.storages")
+
+    monkeypatch.setattr("evalkit.results.Store.listing", import_it)
+    done = evalkit_command("ls")
     assert done.code == 2
-    assert "pip install 'evalkit[train]'" in done.err
+    assert "needs the package optuna: pip install 'evalkit[train]'" in done.err
     assert "Traceback" not in done.err
