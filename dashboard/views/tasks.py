@@ -19,6 +19,7 @@ COLUMNS = {
     "documents": ("Documents", 90),
     "num_fewshot": ("Shots", 60),
     "version": ("Version", 70),
+    "licence": ("Licence", 100),
     "runs": ("Runs", 60),
     "data_hash": ("Data hash", 150),
     "config_hash": ("Definition hash", 150),

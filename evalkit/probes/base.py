@@ -16,6 +16,7 @@ class Probe(ABC):
         family: Kind of task.
         version: Raised whenever its figures are no longer comparable.
         source: Where its prompts come from.
+        licence: Of its prompts, where that is known.
         config_hash: Hash of everything that defines it; runs with another are not compared.
     """
 
@@ -24,6 +25,7 @@ class Probe(ABC):
     version: str | None = "1"
     num_fewshot = 0
     source: str
+    licence: str | None = None
     config_hash: str
 
     @property

@@ -13,6 +13,7 @@ class Wrapped(Protocol):
 
     name: str
     source: str
+    licence: str | None
     version: str | None
     num_fewshot: int
     config_hash: str
@@ -43,6 +44,7 @@ class Wrapper(Probe):
         self.task = task
         self.name = f"{self.prefix}/{task.name}"
         self.source = task.source
+        self.licence = task.licence
         self.num_fewshot = task.num_fewshot
         self.config_hash = digest([self.prefix, self.version, task.version, task.config_hash])
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from evalkit.errors import EvalkitError
 from evalkit.registry.data import BUILDERS
+from evalkit.registry.licence import licence_of
 from evalkit.registry.registry import Leaf, Registry
 from evalkit.registry.task import Task
 from evalkit.registry.yaml_file import read_yaml
@@ -118,28 +117,11 @@ def _data_facts(config: Mapping[str, Any], mirror: Path | None) -> dict[str, str
     data = ""
     if isinstance(path, str) and path not in BUILDERS:
         data = path + (f", {name}" if name else "") + (f", split {split}" if split else "")
-    licence = metadata.get("licence") or metadata.get("license") or _card_licence(path, mirror)
     return {
         "Data": data,
-        "Licence": str(licence or ""),
+        "Licence": licence_of(config, mirror) or "",
         "Citation": str(metadata.get("citation") or ""),
     }
-
-
-def _card_licence(path: Any, mirror: Path | None) -> str:
-    """The licence that the data set's card in the mirror names."""
-    if mirror is None or not isinstance(path, str):
-        return ""
-    card = mirror / "datasets" / path / "README.md"
-    if not card.is_file():
-        return ""
-    parts = card.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
-    try:
-        header = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
-    except yaml.YAMLError:
-        return ""
-    licence = header.get("license") if isinstance(header, dict) else None
-    return ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence or "")
 
 
 def _size(task: Task, document: Document) -> str:

@@ -12,6 +12,7 @@ from evalkit.registry.data import dataset_record, localise
 from evalkit.registry.definition import Definition, define
 from evalkit.registry.evaluate_metric import EvaluateMetric
 from evalkit.registry.index import Entry
+from evalkit.registry.licence import licence_of
 from evalkit.registry.trust import Trust
 from evalkit.registry.yaml_task import YamlTask, say
 
@@ -40,6 +41,7 @@ def load_yaml_task(
     ]
     made = YamlTask(task, definition, num_fewshot, fewshot_seeding, foreign)
     made.details.update(dataset_record(definition.config, mirror))
+    made.licence = licence_of(definition.config, mirror)
     return made
 
 

@@ -26,6 +26,10 @@ class Task(Protocol):
         """File or package the task comes from."""
 
     @property
+    def licence(self) -> str | None:
+        """Under which its data may be used, where that is known."""
+
+    @property
     def num_fewshot(self) -> int:
         """Examples shown before each question."""
 

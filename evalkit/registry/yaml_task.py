@@ -52,6 +52,7 @@ class YamlTask:
         self.config_hash = definition.config_hash
         self.metrics: dict[str, Metric] = {}
         self.details: dict[str, str] = {}
+        self.licence: str | None = None
         self.warnings: list[str] = []
         self._task = task
         self._judge = Judge(definition.own, foreign)

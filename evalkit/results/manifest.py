@@ -37,6 +37,7 @@ class TaskRecord(BaseModel):
         data_hash: Hash over the hashes of the documents, in order.
         prompts_hash: Hash over the hashes of the documents' requests, decoding included.
         request_kind: Of the documents' first requests, by lm-eval's name.
+        licence: Under which its data may be used, where that is known.
         details: What else its figures depend on, such as the hash of a detector.
     """
 
@@ -50,6 +51,7 @@ class TaskRecord(BaseModel):
     documents: int
     requests: int
     source: str | None = None
+    licence: str | None = None
     details: dict[str, str] = Field(default_factory=dict)
 
 

@@ -106,7 +106,7 @@ def task_overview(view: Overview) -> pd.DataFrame:
     """One row for each task as it was run: task, family, version, num_fewshot, documents, requests.
 
     With them `metric` (the primary figure), `figures` (all of them), `config_hash`, `data_hash`,
-    `source`, `runs` (count) and `run_id` (the newest run that asked it).
+    `source`, `licence`, `runs` (count) and `run_id` (the newest run that asked it).
     """
     rows = [
         {"run_id": run_id, "task": task, **record.model_dump()}
@@ -114,7 +114,7 @@ def task_overview(view: Overview) -> pd.DataFrame:
         for task, record in manifest.tasks.items()
     ]
     columns = ["run_id", "task", "family", "version", "num_fewshot", "documents", "requests"]
-    frame = pd.DataFrame(rows, columns=[*columns, "config_hash", "data_hash", "source"])
+    frame = pd.DataFrame(rows, columns=[*columns, "config_hash", "data_hash", "source", "licence"])
     same = ["task", "num_fewshot", "config_hash", "data_hash"]
     grouped = frame.groupby(same, sort=False, as_index=False)
     merged = grouped.first().merge(grouped.size().rename(columns={"size": "runs"}), on=same)

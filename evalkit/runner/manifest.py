@@ -89,6 +89,7 @@ def make_manifest(
                 documents=len(planned.documents),
                 requests=planned.requests,
                 source=planned.task.source,
+                licence=planned.task.licence,
                 details=dict(planned.task.details),
             )
             for planned in plan.tasks

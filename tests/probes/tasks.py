@@ -7,6 +7,7 @@ class FakeTask:
     """Holds documents, and counts an answer right where it is the likeliest choice."""
 
     family = "toys"
+    licence = None
     source = "tests"
     version = "1"
     num_fewshot = 0
