@@ -24,7 +24,7 @@ import transformers
 from evalkit.training import Recipe, load_recipe, read_manifest, train
 from evalkit.training.architecture import build_model, size_of
 from evalkit.training.data import Sequences, TrainingData, prepare_data
-from evalkit.training.peak import matmul_peak
+from evalkit.training.peak import choose_precision, matmul_peak
 
 ROOT = Path(__file__).parents[1]
 LIMIT = 0.9
@@ -89,7 +89,11 @@ def measure(name: str, changes: dict[str, str], seconds: float, turns: int) -> R
 
 def _peak(recipe: Recipe) -> float:
     """Of a CPU second, as the speeds are."""
-    return matmul_peak(torch.device("cpu"), recipe.pretraining.precision, time.process_time)
+    return matmul_peak(torch.device("cpu"), _precision(recipe), time.process_time)
+
+
+def _precision(recipe: Recipe) -> str:
+    return choose_precision(recipe.pretraining.precision, "cpu")
 
 
 def shortened(recipe: Recipe, steps: int) -> Recipe:
@@ -131,12 +135,13 @@ def plain_loop(model: transformers.PreTrainedModel, recipe: Recipe, data: Traini
         optimizer, chosen.warmup_steps, chosen.steps
     )
     model.train()
+    is_bf16 = _precision(recipe) == "bf16"
     started = 0.0
     for step in range(chosen.steps):
         if step == SKIPPED:
             started = time.process_time()
         inputs, labels = batch(data.train, step, chosen.batch_size)
-        with torch.autocast("cpu", torch.bfloat16, enabled=chosen.precision == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
             loss = model(input_ids=inputs, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), chosen.clip)
@@ -173,6 +178,7 @@ def report(rows: list[Row], seconds: float, turns: int, threads: int) -> str:
     slower = [row.name for row in rows if row.ratio < LIMIT]
     verdict = f"Slower by more than 10 %: {', '.join(slower)}." if slower else "No row is slower."
     table = "\n".join(lines)
+    precision = choose_precision("auto", "cpu")
     return f"""# Training speed
 
 `evalkit train` (transformers' Trainer with our watch and our checkpoints) against a plain training
@@ -185,12 +191,12 @@ and may not be below {LIMIT:.2f}. {verdict}
 {table}
 
 Share of peak: floating-point operations that learning a token takes (six for each weight that is
-multiplied, and attention) at that speed, as a share of what the machine reaches in a square bf16
-matrix product of torch on as many threads ({peaks} GFLOP/s). Small models stay far below it: most
-of their time goes to the many small operations between the products.
+multiplied, and attention) at that speed, as a share of what the machine reaches in a square
+{precision} matrix product of torch on as many threads ({peaks} GFLOP/s). Small models stay
+far below it: most of their time goes to the many small operations between the products.
 
 {os.cpu_count()} cores ({platform.machine()}), {threads} thread, torch {torch.__version__},
-transformers {transformers.__version__}, bf16 autocast.
+transformers {transformers.__version__}, {precision}.
 """
 
 

@@ -9,6 +9,7 @@ import torch
 from transformers import TrainingArguments
 
 from evalkit.errors import UsageError
+from evalkit.training.peak import choose_precision
 from evalkit.training.recipe import Pretraining, Recipe
 from evalkit.training.scale import scaling
 
@@ -21,6 +22,7 @@ def training_arguments(recipe: Recipe, out: Path) -> TrainingArguments:
     """
     chosen, watch = recipe.pretraining, recipe.watch
     device = choose_device(chosen)
+    precision = choose_precision(chosen.precision, device)
     _check_reporters(watch.report_to)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     part = _part(chosen, processes)
@@ -37,8 +39,8 @@ def training_arguments(recipe: Recipe, out: Path) -> TrainingArguments:
         adam_beta2=chosen.beta2,
         max_grad_norm=chosen.clip,
         optim="adamw_torch_fused",
-        bf16=chosen.precision == "bf16",
-        fp16=chosen.precision == "fp16",
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
         torch_compile=chosen.compile,
         use_cpu=device == "cpu",
         seed=chosen.seed,
@@ -59,6 +61,11 @@ def training_arguments(recipe: Recipe, out: Path) -> TrainingArguments:
     # One process drives one device: torch.nn.DataParallel, the alternative, is slower than DDP.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
+
+
+def precision_of(arguments: TrainingArguments) -> str:
+    """What is computed in: `bf16`, `fp16` or `fp32`."""
+    return "bf16" if arguments.bf16 else "fp16" if arguments.fp16 else "fp32"
 
 
 def choose_device(chosen: Pretraining) -> str:

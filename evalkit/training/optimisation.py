@@ -24,8 +24,9 @@ class Optimisation(Section):
     )
     weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="autocast type; weights are fp32"
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "fp32",
+        description="autocast type; weights are fp32; auto is bf16 where that is faster, else fp32",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
     threads: int = Field(1, ge=1, description="CPU threads")
@@ -52,6 +53,8 @@ def trainer_arguments(choice: Optimisation, out: str, rows: int) -> dict[str, An
     Raises:
         UsageError: The device is not there.
     """
+    from evalkit.training.peak import choose_precision
+
     device = choose_device(choice.device)
     steps = total_steps(choice, rows)
     return {
@@ -64,7 +67,7 @@ def trainer_arguments(choice: Optimisation, out: str, rows: int) -> dict[str, An
         "lr_scheduler_type": _SCHEDULES[choice.schedule],
         "weight_decay": choice.weight_decay,
         "max_grad_norm": choice.clip,
-        "bf16": choice.precision == "bf16",
+        "bf16": choose_precision(choice.precision, device) == "bf16",
         "use_cpu": device == "cpu",
         "seed": choice.seed,
         "activation_checkpointing": False,

@@ -56,6 +56,8 @@ def _checkpoint(manifest: TrainingManifest) -> Iterator[str]:
     )
     machine = manifest.hardware
     where = f"{machine.get('device', '?')}, {machine.get('cores', '?')} cores"
+    if "precision" in machine:
+        where += f" in {machine['precision']}"
     yield _row("made", f"{manifest.created} in {manifest.wall_s:,.0f} s on {where}, {made_with}")
 
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 
 from evalkit.errors import EvaluationError, StoppedError
 from evalkit.training.architecture import ModelSize, build_model, size_of
-from evalkit.training.arguments import training_arguments
+from evalkit.training.arguments import precision_of, training_arguments
 from evalkit.training.data import TrainingData, prepare_data
 from evalkit.training.history import History
 from evalkit.training.loop import Loop, state_of
@@ -100,7 +100,7 @@ def _run(
 ) -> None:
     history = History(out)
     history.restore(start.step)
-    peak = matmul_peak(arguments.device, recipe.pretraining.precision) * arguments.world_size
+    peak = matmul_peak(arguments.device, precision_of(arguments)) * arguments.world_size
     watch = Watch(recipe, data, history, peak / size.flops_per_token, tell)
     watch.restart_clock(start.step)
     saver = Saver(recipe, data, out, start, watch, bar)

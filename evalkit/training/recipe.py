@@ -94,8 +94,10 @@ class Pretraining(Section):
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's memory of gradients")
     beta2: float = Field(0.98, ge=0, lt=1, description="AdamW's memory of their squares")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    precision: Literal["bf16", "fp16", "fp32"] = Field(
-        "bf16", description="autocast type; weights are fp32; fp16 needs a GPU"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto",
+        description="autocast type; weights are fp32; fp16 needs a GPU; auto is bf16 where that is "
+        "faster, else fp32",
     )
     activation_checkpointing: bool = Field(
         False, description="compute activations twice instead of keeping them: less memory"

@@ -16,6 +16,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from evalkit.training.arguments import precision_of
 from evalkit.training.checkpoint import hardware, make_manifest, save_parts, writing
 from evalkit.training.data import TrainingData
 from evalkit.training.manifest import TrainingManifest, read_manifest
@@ -100,7 +101,7 @@ class Saver(TrainerCallback):  # type: ignore[misc]
                 for tied in model.all_tied_weights_keys:
                     state_dict.pop(tied, None)
             with writing(folder) as unfinished:
-                manifest = self._manifest(step, model, trainer.args.world_size)
+                manifest = self._manifest(step, model, trainer.args)
                 tokenizer = self._data.tokenizer
                 save_parts(unfinished, model, tokenizer, manifest, state_dict=state_dict)
                 self._save_state(trainer, unfinished / STATE)
@@ -125,12 +126,14 @@ class Saver(TrainerCallback):  # type: ignore[misc]
             trainer.state.save_to_json(str(folder / "trainer_state.json"))
         trainer.accelerator.wait_for_everyone()
 
-    def _manifest(self, step: int, model: PreTrainedModel, processes: int) -> TrainingManifest:
+    def _manifest(
+        self, step: int, model: PreTrainedModel, args: TrainingArguments
+    ) -> TrainingManifest:
         recipe, history = self._recipe, self._watch.history
         world = recipe.corpus if isinstance(recipe.corpus, MicroWorld) else None
         looks = recipe.pretraining.steps // (10 * recipe.watch.log_every)
         losses = history.losses(max(1, looks))
-        machine = hardware(model.device.type)
+        machine = {**hardware(model.device.type), "precision": precision_of(args)}
         return make_manifest(
             recipe,
             model,
@@ -144,7 +147,7 @@ class Saver(TrainerCallback):  # type: ignore[misc]
             knobs=Knobs(**world.model_dump(exclude={"seed"})) if world else None,
             wall_s=round(self._watch.wall_s, 3),
             cpu_s=round(self._cpu_before + time.process_time() - self._cpu_started, 3),
-            hardware={**machine, "processes": processes} if processes > 1 else machine,
+            hardware={**machine, "processes": args.world_size} if args.world_size > 1 else machine,
         )
 
     def _is_due(self, step: int) -> bool:

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 from evalkit.errors import UsageError
 from evalkit.training import Recipe, load_recipe, train
 from evalkit.training.architecture import build_model, size_of
-from evalkit.training.arguments import choose_device
+from evalkit.training.arguments import choose_device, precision_of, training_arguments
 from evalkit.training.objectives import IGNORED, form_causal, form_masked, masked_loss
 from evalkit.training.recipe import Architecture, Pretraining
 from evalkit.training.tokenizer import train_tokenizer
@@ -172,6 +172,15 @@ def test_a_missing_device_is_named():
     with pytest.raises(UsageError, match="fp16 needs a GPU"):
         choose_device(Pretraining(precision="fp16"))
     assert choose_device(Pretraining(device="auto")) == "cpu"
+
+
+@pytest.mark.parametrize(("bf16_rate", "chosen"), [(2.0, "bf16"), (1.1, "fp32"), (0.1, "fp32")])
+def test_bf16_is_for_machines_that_multiply_it_faster(tmp_path, monkeypatch, bf16_rate, chosen):
+    rates = {"fp32": 1.0, "bf16": bf16_rate}
+    monkeypatch.setattr("evalkit.training.peak.matmul_peak", lambda _, name, *more: rates[name])
+    assert precision_of(training_arguments(Recipe(), tmp_path)) == chosen
+    asked = load_recipe(None, {"pretraining.precision": "bf16"})
+    assert precision_of(training_arguments(asked, tmp_path)) == "bf16"
 
 
 def test_a_reporter_that_is_not_installed_is_named(tmp_path, monkeypatch):
