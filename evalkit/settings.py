@@ -1,11 +1,22 @@
 """The settings of a run: one typed model, from which the CLI takes its help."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from evalkit.errors import UsageError
+
+OF_RAY = ("address", "workers", "device_per_worker")
+"""Settings that mean something with `engine: ray` only."""
 
 
 class RunSettings(BaseModel):
@@ -33,6 +44,18 @@ class RunSettings(BaseModel):
     )
     concurrency: int = Field(
         8, gt=0, le=4096, description="Most requests under way at a time, at an endpoint."
+    )
+    engine: Literal["local", "ray"] = Field(
+        "local", description="What computes: this process, or workers on a Ray cluster."
+    )
+    address: str | None = Field(
+        None, description="Ray's HOST:PORT or auto; by default RAY_ADDRESS, or this machine."
+    )
+    workers: int | None = Field(
+        None, gt=0, le=10_000, description="Ray workers; by default as many as have room."
+    )
+    device_per_worker: str = Field(
+        "auto", description="Of a Ray worker: cpu, cpu:CORES, cuda, cuda:SHARE, or auto."
     )
     device: str = Field("auto", description="cpu, cuda, cuda:1, mps, or auto.")
     dtype: str = Field("float32", description="float32, bfloat16, float16, or auto.")
@@ -97,6 +120,21 @@ class RunSettings(BaseModel):
     @classmethod
     def _listed(cls, value: object) -> object:
         return [value] if isinstance(value, str | Path) else value
+
+    @field_validator(*OF_RAY)
+    @classmethod
+    def _of_ray(cls, value: object, info: ValidationInfo) -> object:
+        default = cls.model_fields[str(info.field_name)].default
+        if value != default and info.data.get("engine") == "local":
+            raise ValueError("it says something of a Ray cluster; add --engine ray")
+        return value
+
+    @field_validator("device_per_worker")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu(:[1-9]\d{0,4})?|cuda(:([1-9]\d{0,2}|0\.\d*[1-9]))?", value):
+            raise ValueError("take cpu, cpu:CORES, cuda, cuda:SHARE or auto")
+        return value
 
     @classmethod
     def checked(cls, **values: object) -> Self:

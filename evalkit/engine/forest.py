@@ -116,7 +116,7 @@ class _Planner:
         self.most_spans = most_spans or len(spans)
         self.lengths = np.array([len(span.tokens) - 1 for span in self.spans])
         inputs = [span.tokens[:-1] for span in self.spans]
-        self.common = np.array([0, *(_common(a, b) for a, b in pairwise(inputs))])
+        self.common = np.array([0, *(common_prefix(a, b) for a, b in pairwise(inputs))])
         self.total = np.concatenate([[0], np.cumsum(self.lengths - self.common)])
 
     def passes(self) -> Iterator[Pass]:
@@ -267,7 +267,7 @@ class _Builder:
         return limit
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     """Length of the longest common prefix."""
     limit = min(len(a), len(b))
     if a[:limit] == b[:limit]:

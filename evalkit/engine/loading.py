@@ -109,7 +109,7 @@ def load_model(
         tokenizer=tokenizer,
         device=place,
         max_length=_max_length(model.config, tokenizer) - checkpoint.virtual_tokens,
-        prefix_token=_prefix_token(tokenizer, checkpoint),
+        prefix_token=prefix_token(tokenizer, checkpoint),
         stop_tokens=_stop_tokens(model, tokenizer),
     )
 
@@ -151,6 +151,11 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def device_name(device: torch.device) -> str:
+    """The accelerator's model, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
 def _tokens_of_texts(tokenizer: PreTrainedTokenizerBase) -> int:
     """One more than the largest id a text can get; special tokens may lie beyond the embedding."""
     special = set(tokenizer.all_special_tokens)
@@ -171,7 +176,12 @@ def _max_length(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
     return limit if limit < unlimited else 2048
 
 
-def _prefix_token(tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint) -> int:
+def prefix_token(tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint) -> int:
+    """The token that stands before a text without context.
+
+    Raises:
+        DataError: The tokenizer names none.
+    """
     for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
         if token is not None:
             return int(token)

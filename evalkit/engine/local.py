@@ -10,7 +10,7 @@ from evalkit.engine.budget import Budget
 from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.cpu import pack_linears
 from evalkit.engine.generation import Generator
-from evalkit.engine.loading import load_model, load_tokenizer
+from evalkit.engine.loading import device_name, load_model, load_tokenizer
 from evalkit.engine.scoring import Scorer
 from evalkit.engine.tokenization import Encoder, Span
 from evalkit.engine.tuning import tuned
@@ -88,13 +88,12 @@ class LocalEngine:
     @property
     def warnings(self) -> list[str]:
         """What a reader of the figures has to know, as far as the engine has got."""
+        return [*self.remarks, *too_long(self.cut, self.max_length)]
+
+    @property
+    def remarks(self) -> list[str]:
+        """The warnings, without the count of requests that were too long."""
         remarks = list(self._remarks)
-        cut = self._encoder.cut + self._generator.cut
-        if cut:
-            remarks.append(
-                f"{cut} requests are longer than the model's context of "
-                f"{self.loaded.max_length} tokens; their beginnings were cut."
-            )
         scored, made = self._scorer.budget, self._generator.budget
         if (scored.tokens, made.rows) != (self._wanted.tokens, self._wanted.rows):
             remarks.append(
@@ -102,6 +101,16 @@ class LocalEngine:
                 f"{made.rows} texts side by side."
             )
         return remarks
+
+    @property
+    def cut(self) -> int:
+        """How many requests so far were too long, so that their beginnings were cut."""
+        return self._encoder.cut + self._generator.cut
+
+    @property
+    def max_length(self) -> int:
+        """Longest input of the model, in tokens."""
+        return self.loaded.max_length
 
     @property
     def settings(self) -> dict[str, object]:
@@ -128,6 +137,11 @@ class LocalEngine:
     def device(self) -> torch.device:
         """Where the model is."""
         return self.loaded.device
+
+    @property
+    def device_name(self) -> str:
+        """The accelerator's model, or `cpu`."""
+        return device_name(self.loaded.device)
 
     @property
     def is_forest(self) -> bool:
@@ -249,6 +263,23 @@ class LocalEngine:
                     raise NonFiniteError(batch[place])
                 found.append((batch[place], response))
             yield found
+
+
+def too_long(cut: int, max_length: int) -> list[str]:
+    """A sentence where requests were cut.
+
+    Args:
+        cut: How many.
+        max_length: Longest input of the model, in tokens.
+    """
+    return (
+        [
+            f"{cut} requests are longer than the model's context of {max_length} tokens; their "
+            "beginnings were cut."
+        ]
+        if cut
+        else []
+    )
 
 
 def _ignored_settings(config: Any) -> list[str]:

@@ -5,8 +5,11 @@ from pathlib import Path
 
 from evalkit.engine.checkpoint import Checkpoint, open_checkpoint
 from evalkit.engine.endpoint import Endpoint, EndpointEngine, is_endpoint, open_endpoint
+from evalkit.engine.fleet import FleetEngine
 from evalkit.engine.local import LocalEngine
 from evalkit.settings import RunSettings
+
+AnyEngine = LocalEngine | EndpointEngine | FleetEngine
 
 
 def open_model(
@@ -29,10 +32,22 @@ def open_model(
     return open_checkpoint(model, mirror, trusted)
 
 
-def make_engine(
+def make_engine(opened: Checkpoint | Endpoint, settings: RunSettings) -> AnyEngine:
+    """The engine of a model, with what the user has chosen about it.
+
+    Raises:
+        DataError: The checkpoint's tokenizer or weights cannot be loaded.
+        UsageError: The device or dtype is not available; or the Ray cluster is not.
+    """
+    if settings.engine == "ray" and isinstance(opened, Checkpoint):
+        return FleetEngine(opened, settings)
+    return make_engine_here(opened, settings)
+
+
+def make_engine_here(
     opened: Checkpoint | Endpoint, settings: RunSettings
 ) -> LocalEngine | EndpointEngine:
-    """The engine of a model, with what the user has chosen about it.
+    """The engine of a model in this process, or its server's.
 
     Raises:
         DataError: The checkpoint's tokenizer or weights cannot be loaded.

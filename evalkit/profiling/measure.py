@@ -14,7 +14,7 @@ from evalkit.engine.budget import ROWS
 from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.endpoint import EndpointEngine
 from evalkit.engine.local import LocalEngine
-from evalkit.engine.model import make_engine, open_model
+from evalkit.engine.model import make_engine_here, open_model
 from evalkit.errors import UsageError
 from evalkit.profiling.energy import open_meter
 from evalkit.profiling.figures import Machine, by_setting, scores_of
@@ -51,7 +51,7 @@ def profile(model: str, **settings: Any) -> RunResult:
     if isinstance(opened, Checkpoint):
         asked = _fitting(asked, opened)
     most = max(ROWS, *asked.batch_sizes)
-    engine = make_engine(opened, asked.model_copy(update={"batch_size": most}))
+    engine = make_engine_here(opened, asked.model_copy(update={"batch_size": most}))
     samples: list[Sample] = []
     machines: list[Machine | None] = []
 

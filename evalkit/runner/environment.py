@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from evalkit.engine.loading import device_name
+
 _LIBRARIES = (
     "evalkit",
     "lm_eval",
@@ -23,8 +25,14 @@ _LIBRARIES = (
 )
 
 
-def environment(device: torch.device | None) -> dict[str, Any]:
-    """Versions, hardware and the git commit of the working directory, for the manifest."""
+def environment(device: torch.device | str | None) -> dict[str, Any]:
+    """Versions, hardware and the git commit of the working directory, for the manifest.
+
+    Args:
+        device: What computed, or the name of it; None where a server did.
+    """
+    if not isinstance(device, str):
+        device = "endpoint" if device is None else device_name(device)
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -34,7 +42,7 @@ def environment(device: torch.device | None) -> dict[str, Any]:
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "memory_bytes": _memory_bytes(),
-            "device": "endpoint" if device is None else device_name(device),
+            "device": device,
         },
         "git_commit": _git_commit(),
     }
@@ -61,11 +69,6 @@ def _memory_bytes() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
         return None
-
-
-def device_name(device: torch.device) -> str:
-    """The accelerator's model, or `cpu`."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
 def _git_commit() -> str | None:

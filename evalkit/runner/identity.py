@@ -6,9 +6,8 @@ from pathlib import Path
 
 from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.endpoint import Endpoint
-from evalkit.engine.loading import pick_device
+from evalkit.engine.loading import device_name, pick_device
 from evalkit.errors import EvaluationError
-from evalkit.runner.environment import device_name
 from evalkit.runner.plan import Plan
 from evalkit.types import digest
 
@@ -18,8 +17,12 @@ Mark = tuple[int, int, int]
 _COMPUTING = ("evalkit", "torch", "transformers", "tokenizers")
 
 
-def answered_by(plan: Plan) -> dict[str, str]:
+def answered_by(plan: Plan, device: str | None = None) -> dict[str, str]:
     """Name -> value of everything that could change a response; equal only if all of it is.
+
+    Args:
+        plan: What is answered.
+        device: What computes, where it is not this process.
 
     Raises:
         UsageError: The device is not available.
@@ -31,7 +34,7 @@ def answered_by(plan: Plan) -> dict[str, str]:
         "weights_hash": plan.checkpoint.weights_hash,
         "tokenizer_hash": plan.checkpoint.tokenizer_hash,
         "dtype": plan.settings.dtype,
-        "device": device_name(pick_device(plan.settings.device)),
+        "device": device or device_name(pick_device(plan.settings.device)),
         **{name: version(name) for name in _COMPUTING},
         **code,
     }

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evalkit.engine.endpoint import EndpointEngine
-from evalkit.engine.local import LocalEngine
-from evalkit.engine.model import make_engine, open_model
+from evalkit.engine.model import AnyEngine, make_engine, open_model
 from evalkit.errors import UsageError
 from evalkit.probes import Probe
 from evalkit.probes.judged import Pairwise, Rubric, read_labels, read_texts
@@ -114,7 +112,7 @@ def _manifest(
     plan: Plan,
     judged: Manifest,
     other: Manifest | None,
-    engine: LocalEngine | EndpointEngine,
+    engine: AnyEngine,
     created: datetime,
     duration_s: float,
 ) -> Manifest:

@@ -5,8 +5,8 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from evalkit.engine.endpoint import Endpoint, EndpointEngine
-from evalkit.engine.local import LocalEngine
+from evalkit.engine.endpoint import Endpoint
+from evalkit.engine.model import AnyEngine
 from evalkit.results import Manifest, ModelRecord, TaskRecord
 from evalkit.runner.environment import environment
 from evalkit.runner.journal import Journal
@@ -57,9 +57,7 @@ def new_run_id(plan: Plan, created: datetime) -> str:
     return f"{created:%Y%m%dT%H%M%S}-{_slug(name)}-{secrets.token_hex(2)}"
 
 
-def make_manifest(
-    plan: Plan, origin: Origin, duration_s: float, engine: LocalEngine | EndpointEngine
-) -> Manifest:
+def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: AnyEngine) -> Manifest:
     """The manifest of a finished run."""
     checkpoint = plan.checkpoint
     return Manifest(

@@ -63,6 +63,8 @@ def make_plan(settings: RunSettings) -> Plan:
     if settings.mirror is not None and not settings.mirror.is_dir():
         raise UsageError(f"--mirror {settings.mirror} is no folder.")
     checkpoint = open_model(settings.model, settings.mirror, settings.trust_remote_code)
+    if settings.engine != "local" and isinstance(checkpoint, Endpoint):
+        raise UsageError("--engine ray loads a checkpoint; a server is asked from this process.")
     trust = Trust(tuple(settings.trust_functions), tuple(settings.trust_code_execution))
     options = ProbeOptions.of(settings)
     registry = Registry(settings.include_path, settings.mirror, trust, options)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
+from evalkit.engine.fleet import LostError
 from evalkit.engine.local import Engine, NonFiniteError
 from evalkit.errors import EvaluationError, StoppedError
 from evalkit.runner.journal import Journal, request_keys
@@ -15,6 +16,9 @@ from evalkit.runner.plan import Plan
 from evalkit.runner.progress import progress
 from evalkit.runner.resume import resume_command
 from evalkit.types import Response
+
+_NAMED = 20
+"""Most documents of a task that a message names."""
 
 
 def respond(
@@ -56,6 +60,8 @@ def respond(
                         f"Stopped with {len(answers):,} of {len(requests):,} requests answered; "
                         f"go on with: {resume_command(journal.folder.name, plan.store)}"
                     )
+    except LostError as error:
+        raise EvaluationError(_given_up(plan, error, journal)) from error
     except NonFiniteError as error:
         task, doc_id = _owner(plan, error.index)
         if journal is not None:
@@ -123,6 +129,28 @@ def _answered(response: Response | None) -> Response:
     if response is None:
         raise EvaluationError("The engine left a request unanswered.")
     return response
+
+
+def _given_up(plan: Plan, error: LostError, journal: Journal | None) -> str:
+    """Which samples lack an answer, and what to do."""
+    lacking: dict[str, dict[int, None]] = {}
+    for index in error.indices:
+        task, doc_id = _owner(plan, index)
+        lacking.setdefault(task, {})[doc_id] = None
+    samples = "; ".join(
+        f"{task}: {', '.join(map(str, list(ids)[:_NAMED]))}"
+        f"{f' and {len(ids) - _NAMED:,} more' if len(ids) > _NAMED else ''}"
+        for task, ids in lacking.items()
+    )
+    kept = ""
+    if journal is not None:
+        command = resume_command(journal.folder.name, plan.store)
+        kept = f" All other answers are kept; go on with: {command}"
+    return (
+        f"The run is incomplete: {len(error.indices):,} of {len(plan.requests):,} requests failed "
+        f"three times, at last because of a worker: {error.reason}. Documents without an answer: "
+        f"{samples}.{kept}"
+    )
 
 
 def _owner(plan: Plan, index: int) -> tuple[str, int]:

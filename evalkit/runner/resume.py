@@ -13,7 +13,7 @@ from evalkit.results.partial import journal_root, unfinished_runs
 from evalkit.runner.identity import answered_by
 from evalkit.runner.journal import Header, Journal, read_journal, request_keys
 from evalkit.runner.plan import Plan
-from evalkit.settings import RunSettings
+from evalkit.settings import OF_RAY, RunSettings
 from evalkit.types import digest
 
 AUTO = "auto"
@@ -60,10 +60,15 @@ def settings_to_resume(store: str, reference: str, given: Mapping[str, Any]) -> 
         DataError: Its journal cannot be read.
     """
     header = find_unfinished(Store(store), reference)
-    return RunSettings.checked(**{**header.settings, **given, "store": store})
+    held = header.settings
+    if given.get("engine") == "local":  # what was begun on a cluster may go on without one
+        held = {name: value for name, value in held.items() if name not in OF_RAY}
+    return RunSettings.checked(**{**held, **given, "store": store})
 
 
-def open_journal(plan: Plan, resume: str | None, run_id: str, created: datetime) -> Journal:
+def open_journal(
+    plan: Plan, resume: str | None, run_id: str, created: datetime, device: str | None = None
+) -> Journal:
     """The journal of the run to go on with, or a new one.
 
     Args:
@@ -71,6 +76,7 @@ def open_journal(plan: Plan, resume: str | None, run_id: str, created: datetime)
         resume: Id of an unfinished run; `auto` for the newest that fits, if any; None for none.
         run_id: Of a new run.
         created: Start of a new run.
+        device: What computes, where it is not this process.
 
     Raises:
         UsageError: The journal is of other weights, prompts, decoding or libraries; or there is
@@ -78,7 +84,7 @@ def open_journal(plan: Plan, resume: str | None, run_id: str, created: datetime)
         DataError: The journal cannot be read.
     """
     root = journal_root(plan.store)
-    begun = _header(plan, run_id, created)
+    begun = _header(plan, run_id, created, device)
     header = None
     if resume == AUTO:
         fitting = [held for held in unfinished(plan.store) if not differences(held, begun)]
@@ -128,13 +134,13 @@ def _refuse(held: Header, wanted: Header) -> None:
         )
 
 
-def _header(plan: Plan, run_id: str, created: datetime) -> Header:
+def _header(plan: Plan, run_id: str, created: datetime, device: str | None) -> Header:
     requests = plan.requests
     return Header(
         run_id=run_id,
         created=created.isoformat(timespec="seconds"),
         settings=redacted(plan.settings.model_dump(mode="json", exclude={"store"})),
-        identity=answered_by(plan),
+        identity=answered_by(plan, device),
         requests=digest(request_keys(requests)),
         count=len(requests),
     )

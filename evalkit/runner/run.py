@@ -1,15 +1,18 @@
 """The one path every run takes: plan -> respond -> score -> write."""
 
 import shlex
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evalkit.engine.endpoint import EndpointEngine
-from evalkit.engine.local import LocalEngine
-from evalkit.engine.model import make_engine
+from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.fleet import Fleet, FleetEngine
+from evalkit.engine.model import AnyEngine, make_engine
 from evalkit.errors import EvaluationError, StoppedError
 from evalkit.redact import without_secrets
 from evalkit.results import Manifest, RunFiles
@@ -26,6 +29,8 @@ from evalkit.runner.tables import samples_table, scores_table, timings_table
 from evalkit.settings import RunSettings
 from evalkit.types import Response, Sample, Score
 
+_SCORING = threading.Lock()
+"""Runs that go on side by side share their tasks, which score one run at a time."""
 _JSON_FIELDS = (
     "task",
     "metric",
@@ -91,58 +96,85 @@ def run(
     return execute(plan, resume=resume, reuse=reuse)
 
 
-def execute(plan: Plan, *, resume: str | None = None, reuse: bool = False) -> RunResult:
+def execute(
+    plan: Plan, *, resume: str | None = None, reuse: bool = False, fleet: Fleet | None = None
+) -> RunResult:
     """Carry out a plan.
 
     Args:
         plan: The plan.
         resume: Id of an unfinished run to go on with, or `auto` for the newest that fits, if any.
         reuse: Whether responses of the store's runs are taken where every hash agrees.
+        fleet: Workers that several runs share.
 
     Raises:
         UsageError: There is no such unfinished run, or it answers something else.
         EvaluationError: The model's answers are not finite, the checkpoint was changed meanwhile,
-            or disk or store failed.
+            workers failed, or disk or store did.
         StoppedError: The user pressed Ctrl-C.
     """
     created = datetime.now(UTC)
     started = time.perf_counter()
-    settings = plan.settings
     # Hashed before it is read, so that weights overwritten meanwhile are not taken for these.
     marks = file_marks(plan.checkpoint)
     _ = plan.checkpoint.weights_hash, plan.checkpoint.tokenizer_hash
-    engine = make_engine(plan.checkpoint, settings)
-    refuse_changed(marks)
-    loaded = time.perf_counter()
-    journal = open_journal(plan, resume, new_run_id(plan, created), created)
-    journal.began = started
-    try:
-        known = reusable(plan, journal.content.header.identity) if reuse else Reused()
-        answers = _respond(plan, engine, journal, known, marks)
-        origin = replace(Origin.of(journal), reused=known.counts)
-        responded = time.perf_counter()
-        samples = {
-            planned.task.name: planned.task.score(planned.documents, responses)
-            for planned, responses in zip(plan.tasks, answers, strict=True)
-        }
-        phases = {
-            "load": loaded - started,
-            "respond": responded - loaded,
-            "samples": time.perf_counter() - responded,
-        }
-        result = record(plan, engine, samples, created, phases, origin)
-    except KeyboardInterrupt as error:
-        command = resume_command(journal.folder.name, plan.store)
-        raise StoppedError(f"Stopped at once; go on with: {command}") from error
-    finally:
-        journal.close()
-    journal.delete()
+    with _open_engine(plan, fleet) as engine:
+        refuse_changed(marks)
+        loaded = time.perf_counter()
+        device = engine.device if isinstance(engine.device, str) else None
+        journal = open_journal(plan, resume, new_run_id(plan, created), created, device)
+        journal.began = started
+        try:
+            known = reusable(plan, journal.content.header.identity) if reuse else Reused()
+            answers = _respond(plan, engine, journal, known, marks)
+            origin = replace(Origin.of(journal), reused=known.counts)
+            phases = {"load": loaded - started, "respond": time.perf_counter() - loaded}
+            with _SCORING:
+                result = _score(plan, engine, answers, created, phases, origin)
+        except KeyboardInterrupt as error:
+            command = resume_command(journal.folder.name, plan.store)
+            raise StoppedError(f"Stopped at once; go on with: {command}") from error
+        finally:
+            journal.close()
+        journal.delete()
     return result
+
+
+@contextmanager
+def _open_engine(plan: Plan, fleet: Fleet | None) -> Iterator[AnyEngine]:
+    """The engine of a plan; a cluster is left again."""
+    if fleet is not None and isinstance(plan.checkpoint, Checkpoint):
+        engine: AnyEngine = FleetEngine(plan.checkpoint, plan.settings, fleet)
+    else:
+        engine = make_engine(plan.checkpoint, plan.settings)
+    try:
+        yield engine
+    finally:
+        if isinstance(engine, FleetEngine):
+            engine.close()
+
+
+def _score(
+    plan: Plan,
+    engine: AnyEngine,
+    answers: list[list[tuple[Response, ...]]],
+    created: datetime,
+    phases: dict[str, float],
+    origin: Origin,
+) -> RunResult:
+    """Make the samples of the answers, score and write them."""
+    began = time.perf_counter()
+    samples = {
+        planned.task.name: planned.task.score(planned.documents, responses)
+        for planned, responses in zip(plan.tasks, answers, strict=True)
+    }
+    phases = {**phases, "samples": time.perf_counter() - began}
+    return record(plan, engine, samples, created, phases, origin)
 
 
 def _respond(
     plan: Plan,
-    engine: LocalEngine | EndpointEngine,
+    engine: AnyEngine,
     journal: Journal,
     known: Reused,
     marks: dict[Path, Mark],
@@ -159,7 +191,7 @@ def _respond(
 
 def record(
     plan: Plan,
-    engine: LocalEngine | EndpointEngine,
+    engine: AnyEngine,
     samples: dict[str, list[Sample]],
     created: datetime,
     phases: dict[str, float],
