@@ -89,15 +89,21 @@ class Job:
         self.is_opening = False
         self._end_if_done()
 
-    def next_chunk(self, workers: int, node: str, nodes: set[str]) -> Chunk | None:
+    def next_chunk(
+        self, workers: int, node: str, nodes: set[str], is_proven: bool = True
+    ) -> Chunk | None:
         """What to ask next, or None where nothing waits that may be asked there.
 
         Args:
             workers: How many share the job.
             node: Where it would be asked.
             nodes: All nodes with workers: a chunk that failed goes to another one, if there is one.
+            is_proven: Whether the worker has answered before. One that has not gets a fresh chunk
+                while there are any: where workers die one after another, the same chunk would
+                otherwise be with each of them.
         """
-        for chunk in list(self._again):
+        has_fresh = any(not cutter.is_empty for cutter in self._cutters.values())
+        for chunk in list(self._again) if is_proven or not has_fresh else ():
             if node not in chunk.nodes or nodes <= chunk.nodes:
                 self._again.remove(chunk)
                 return chunk

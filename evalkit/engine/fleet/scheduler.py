@@ -152,7 +152,8 @@ class Fleet:
             if not job.is_loaded:
                 seat.load(job)
                 return
-            chunk = job.next_chunk(self._sharing(job, seat), _node(seat), nodes)
+            sharing = self._sharing(job, seat)
+            chunk = job.next_chunk(sharing, _node(seat), nodes, seat.is_proven)
             if chunk is not None:
                 seat.answer(job, chunk)
                 return

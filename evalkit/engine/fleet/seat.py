@@ -26,6 +26,7 @@ class Seat:
         place: Where its worker is; None while it starts.
         job: Whose checkpoint the worker holds, or loads.
         chunk: Under way; None while it loads or starts.
+        is_proven: Whether its worker has answered a chunk.
         misses: Starts and loads in a row that failed.
         problem: Why the seat was given up; empty while it is in use.
     """
@@ -48,6 +49,7 @@ class Seat:
         actor = self._class.options(max_restarts=0, max_task_retries=0, **self._options)
         self._actor = actor.remote(*self._arguments)
         self.place: Place | None = None
+        self.is_proven = False
         self.job: Job | None = None
         self.chunk: Chunk | None = None
         self._began = time.monotonic()
@@ -66,6 +68,7 @@ class Seat:
 
     def rest(self) -> None:
         """What was under way has ended well."""
+        self.is_proven = self.is_proven or self.chunk is not None
         self.ref, self.chunk, self.misses = None, None, 0
 
     def replace(self, *, is_its_own_fault: bool) -> None:
