@@ -25,7 +25,7 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     model: str = Field(
-        description="Checkpoint folder, org/name of a model in the mirror, or openai:URL#MODEL."
+        description="Checkpoint folder, glob of them, org/name in the mirror, or openai:URL#MODEL."
     )
     tasks: list[str] = Field(
         min_length=1, description="Task names, globs, suites or YAML files; commas or spaces."

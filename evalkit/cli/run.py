@@ -14,7 +14,7 @@ from evalkit.cli.output import (
     plain,
     print_table,
 )
-from evalkit.errors import StoppedError, UsageError
+from evalkit.errors import EvaluationError, StoppedError, UsageError
 from evalkit.redact import without_secrets
 from evalkit.settings import RunSettings, describe
 
@@ -115,15 +115,45 @@ def run(
         "tags": _tags(tag or []),
     }
     try:
-        plan = _plan(given, _typed(context, given), store, resume)
+        plans = _plans(given, _typed(context, given), store, resume)
         if dry_run:
-            _print_plan(plan)
-            return
-        from evalkit.runner import execute
+            _print_plan(plans)
+        elif len(plans) > 1 or plans[0].settings.model != (model or plans[0].settings.model):
+            run_many(plans, resume, reuse, as_json)
+        else:
+            from evalkit.runner import execute
 
-        result = execute(plan, resume=resume, reuse=reuse)
+            print_run(execute(plans[0], resume=resume, reuse=reuse), store, as_json)
     except KeyboardInterrupt as error:
         raise StoppedError("Stopped before anything was asked.") from error
+
+
+def run_many(plans: "list[Plan]", resume: str | None, reuse: bool, as_json: bool) -> None:
+    """Carry out plans, printing each run as it ends.
+
+    Raises:
+        EvaluationError: A checkpoint could not be measured; the others were.
+    """
+    from evalkit.runner import Failed, Measured, execute_many
+
+    failed = []
+    for outcome in execute_many(plans, resume=resume, reuse=reuse):
+        if isinstance(outcome, Failed):
+            failed.append(outcome.model)
+            note(f"{outcome.model}: {outcome.error}")
+        elif isinstance(outcome, Measured):
+            note(f"{outcome.model} is measured already: {outcome.run.run_id}")
+        else:
+            print_run(outcome, plans[0].settings.store, as_json)
+    if failed:
+        raise EvaluationError(
+            f"{len(failed)} of {len(plans)} checkpoints could not be measured: "
+            f"{', '.join(failed)}; go on with the same command and --resume auto."
+        )
+
+
+def print_run(result: "RunResult", store: str, as_json: bool) -> None:
+    """Print a finished run, its warnings first."""
     for warning in result.manifest.warnings:
         note(f"warning: {warning}")
     if as_json:
@@ -142,18 +172,33 @@ def _typed(context: typer.Context, given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in named}
 
 
-def _plan(given: dict[str, Any], typed: dict[str, Any], store: str, resume: str | None) -> "Plan":
+def _plans(
+    given: dict[str, Any], typed: dict[str, Any], store: str, resume: str | None
+) -> "list[Plan]":
+    """The plan of the run; or one for each checkpoint, where a glob names them."""
     from evalkit.cli.quiet import quick_imports, quiet_libraries
 
     quiet_libraries()
     with quick_imports():
-        from evalkit.runner import make_plan, settings_to_resume
+        from evalkit.runner import (
+            find_models,
+            is_pattern,
+            make_plan,
+            plan_many,
+            settings_to_resume,
+        )
 
         if resume is not None and resume != "auto":
-            return make_plan(settings_to_resume(store, resume, typed))
+            return [make_plan(settings_to_resume(store, resume, typed))]
         if given["model"] is None:
             raise UsageError("--model is missing: name a checkpoint, or a run with --resume RUN.")
-        return make_plan(RunSettings.checked(**given, store=store))
+        settings = RunSettings.checked(**given, store=store)
+        if not is_pattern(settings.model):
+            return [make_plan(settings)]
+        models, others = find_models(settings.model)
+        if others:
+            note(f"note: no checkpoint, left out: {', '.join(others)}")
+        return plan_many(settings, models)
 
 
 def _tags(pairs: list[str]) -> dict[str, str]:
@@ -166,7 +211,8 @@ def _tags(pairs: list[str]) -> dict[str, str]:
     return tags
 
 
-def _print_plan(plan: "Plan") -> None:
+def _print_plan(plans: "list[Plan]") -> None:
+    plan = plans[0]
     rows = [
         (
             p.task.name,
@@ -180,7 +226,8 @@ def _print_plan(plan: "Plan") -> None:
     ]
     print_table(("Task", "Family", "n-shot", "Documents", "Requests", "Source"), rows)
     _print_first(plan)
-    note(f"{plan.checkpoint.path} would answer {sum(row[4] for row in rows)} requests.")
+    for each in plans:
+        note(f"{each.checkpoint.path} would answer {sum(row[4] for row in rows)} requests.")
 
 
 def _print_first(plan: "Plan") -> None:

@@ -78,12 +78,16 @@ def make_plan(settings: RunSettings) -> Plan:
             planned.append(PlannedTask(task, task.documents(settings.limit, settings.seed)))
             advance(1)
     plan = Plan(settings, checkpoint, planned, selection.suites, store)
-    _check_room(plan)
+    check_room(plan)
     return plan
 
 
-def _check_room(plan: Plan) -> None:
-    """Every generation has to leave room for at least one token of its prompt."""
+def check_room(plan: Plan) -> None:
+    """Every generation has to leave room for at least one token of its prompt.
+
+    Raises:
+        UsageError: One does not.
+    """
     room = plan.checkpoint.max_length
     for planned in plan.tasks:
         requests = [r for document in planned.documents for r in document.requests]

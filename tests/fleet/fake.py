@@ -24,9 +24,7 @@ def requests(count: int, **faults: str) -> list[Request]:
     """Requests of which some, by `at_<position>="KILL"`, bring about faults."""
     texts = {int(name.removeprefix("at_")): fault for name, fault in faults.items()}
     return [
-        Request(
-            RequestKind.LOGLIKELIHOOD, f"{texts.get(i, '')} The {i}th baker has bread.", " yes"
-        )
+        Request(RequestKind.LOGLIKELIHOOD, f"{texts.get(i, '')} The {i}th baker has bread.", " yes")
         for i in range(count)
     ]
 

@@ -50,9 +50,15 @@ class Fleet:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._is_open = True
+        self._stopped: BaseException | None = None
         self._alone_since = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
         self._thread.start()
+
+    @property
+    def seats(self) -> int:
+        """How many workers there are to be."""
+        return len(self._seats)
 
     @property
     def workers(self) -> int:
@@ -80,6 +86,8 @@ class Fleet:
         job = Job(asked, self.limits)
         with self._lock:
             self._jobs.append(job)
+            if self._stopped is not None:
+                job.fail(self._stopped)
         self._wake.set()
         event = job.outbox.get()
         if isinstance(event, Loaded):
@@ -99,6 +107,13 @@ class Fleet:
             job.fail(EvaluationError("dropped"))
             if job in self._jobs:
                 self._jobs.remove(job)
+
+    def stop(self, reason: BaseException) -> None:
+        """End all jobs, and those to come, with a reason."""
+        with self._lock:
+            self._stopped = reason
+            for job in self._jobs:
+                job.fail(reason)
 
     def close(self) -> None:
         """Stop the workers."""
