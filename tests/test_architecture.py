@@ -21,12 +21,15 @@ MAY_IMPORT = {
     "training": {"metrics", "stats", "engine"},
     "profiling": {"metrics", "stats", "results", "probes", "engine", "registry", "runner"},
     "gating": {"metrics", "stats", "results", "probes", "engine", "registry", "runner"},
+    "watching": {
+        "metrics", "stats", "results", "probes", "engine", "registry", "runner", "gating",
+    },
     "validity": {
         "metrics", "stats", "results", "probes", "engine", "registry", "runner", "training",
     },
     "cli": {
         "metrics", "stats", "results", "probes", "engine", "registry", "runner", "gating",
-        "training", "validity", "profiling",
+        "training", "validity", "profiling", "watching",
     },
 }  # fmt: skip
 TORCHLESS = ["metrics", "stats", "results", "gating"]

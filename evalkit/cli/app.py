@@ -35,6 +35,7 @@ from evalkit.cli import (
     train,
     validate,
     validate_probes,
+    watch,
 )
 from evalkit.cli.output import fail, plain
 from evalkit.errors import EvalkitError, UsageError
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 for command in (
     run,
+    watch,
     ls,
     show,
     validate,

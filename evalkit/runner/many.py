@@ -9,7 +9,6 @@ from pathlib import Path
 
 from evalkit.engine.checkpoint import ADAPTER_CONFIG
 from evalkit.engine.fleet import Fleet, start_fleet
-from evalkit.engine.fleet.cluster import disconnect
 from evalkit.engine.model import open_model
 from evalkit.errors import EvalkitError, StoppedError, UsageError
 from evalkit.results import Manifest
@@ -163,7 +162,6 @@ def _side_by_side(plans: Sequence[Plan], resume: str | None, reuse: bool) -> Ite
         fleet.stop(StoppedError("Stopped."))
         pool.shutdown(wait=True)
         fleet.close()
-        disconnect()
 
 
 def _stop(fleet: Fleet, runs: "set[Future[Outcome]]") -> None:

@@ -30,13 +30,16 @@ class Seats:
     threads: int | None
 
 
-def connect(address: str | None, cores: int | None = None) -> None:
+def connect(address: str | None, cores: int | None = None) -> bool:
     """Reach the cluster, or start Ray on this machine where no address is given.
 
     Args:
         address: `HOST:PORT` of the cluster's head, or `auto` for the one of this node; by default
             the environment's RAY_ADDRESS.
         cores: That a Ray started here is to hand out; by default the machine's.
+
+    Returns:
+        Whether this process was not connected before.
 
     Raises:
         UsageError: ray is not installed, or nothing answers at the address.
@@ -50,7 +53,7 @@ def connect(address: str | None, cores: int | None = None) -> None:
             "--engine ray needs the package ray; pip install 'evalkit[fleet]'."
         ) from error
     if ray.is_initialized():
-        return
+        return False
     _hush()
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     _check_reach(address)
@@ -68,6 +71,7 @@ def connect(address: str | None, cores: int | None = None) -> None:
         raise UsageError(
             f"--address {address}: no Ray cluster can be used there ({reason})."
         ) from error
+    return True
 
 
 def disconnect() -> None:

@@ -29,9 +29,15 @@ def start_fleet(
     Raises:
         UsageError: ray is missing, the cluster cannot be reached, or has no room.
     """
-    connect(settings.address, max(os.cpu_count() or 1, settings.workers or 1))
-    seats = find_seats(settings.workers, settings.device_per_worker, settings.device)
-    return Fleet(seats.workers, seats.options, seats.device, seats.threads, make, limits)
+    joined = connect(settings.address, max(os.cpu_count() or 1, settings.workers or 1))
+    leave = disconnect if joined else None
+    try:
+        seats = find_seats(settings.workers, settings.device_per_worker, settings.device)
+        return Fleet(seats.workers, seats.options, seats.device, seats.threads, make, limits, leave)
+    except BaseException:
+        if leave:
+            leave()
+        raise
 
 
 class FleetEngine:
@@ -129,7 +135,6 @@ class FleetEngine:
             self._fleet.drop(job)
         if self._owned:
             self._fleet.close()
-            disconnect()
 
 
 def _asked(checkpoint: Checkpoint, settings: RunSettings, device: str) -> Asked:

@@ -7,7 +7,7 @@ nobody has begun, and where there is none, helps where the help is worth the loa
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from evalkit.engine.fleet.cut import Cutter, Work
@@ -31,6 +31,7 @@ class Fleet:
         threads: For the linear algebra of each on a CPU.
         make: Makes a worker's engine of a checkpoint; by default the local one.
         limits: How chunks are dealt with.
+        leave: Called when the workers are stopped.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Fleet:
         threads: int | None = None,
         make: EngineMaker | None = None,
         limits: Limits | None = None,
+        leave: Callable[[], None] | None = None,
     ) -> None:
         self.device = device
+        self._leave = leave
         self.limits = limits or Limits()
         self._versions = versions()
         self._seats = [Seat(options, make, threads) for _ in range(workers)]
@@ -120,6 +123,9 @@ class Fleet:
         self._is_open = False
         self._wake.set()
         self._thread.join()
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
 
     def _run(self) -> None:
         try:
