@@ -1,6 +1,6 @@
 """The fleet's own cost: an engine that sleeps for a known time, on Ray, on this machine.
 
-    python -m benchmarks.fleet [--actors 1,8,32,100,200] [--workers 1,2,8,32] [--seconds 30]
+    python -m benchmarks.fleet [--workers 1,2,8,32] [--more 200] [--seconds 30]
 
 Measures what handing out a chunk costs, how well workers are kept busy, and how many responses a
 second the one driver takes, journal included; from these it works out what 1,000 accelerators and
@@ -14,6 +14,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,24 +36,13 @@ RESPONSES = 50_000
 OVERHEAD_LIMIT, EFFICIENCY_LIMIT = 0.10, 0.85
 
 
-@dataclass(frozen=True)
-class Sleeping:
-    """Makes engines that take a known time for each request."""
-
-    seconds: float
-
-    def __call__(self, asked: object) -> "SleepingEngine":
-        """An engine, whatever the checkpoint."""
-        return SleepingEngine(self.seconds)
-
-
 class SleepingEngine:
-    """Answers after a nap."""
+    """Answers after a nap, whose length for each request stands in the checkpoint's name."""
 
     device_name, max_length, cut = "cpu", 1024, 0
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, asked: Asked) -> None:
+        self.seconds = float(asked.path.partition("/")[0])
         self.remarks: list[str] = []
         self.settings: dict[str, object] = {}
 
@@ -104,67 +94,71 @@ def asked(name: str) -> Asked:
     return Asked(name, None, (), "cpu", "float32", None, name, name, 1000, 4000)
 
 
-def grow(actors: int, seconds: float, limits: Limits) -> Fleet:
-    """A fleet, all of whose workers are there and hold the checkpoint."""
-    fleet = Fleet(actors, {"num_cpus": 0}, make=Sleeping(seconds), limits=limits)
-    while fleet.workers < actors:
-        time.sleep(0.2)
-    return fleet
+@contextmanager
+def fleet_of(workers: int) -> Iterator[Fleet]:
+    """A fleet, all of whose workers are there."""
+    fleet = Fleet(workers, {"num_cpus": 0}, make=SleepingEngine)
+    try:
+        while fleet.workers < workers:
+            time.sleep(0.2)
+        yield fleet
+    finally:
+        fleet.close()
 
 
-def ask(fleet: Fleet, requests: Sequence[Request], keep: Any = None) -> tuple[float, int]:
-    """Seconds until all are answered, and how many batches they came in."""
-    job, _ = fleet.open(asked(f"model-{time.monotonic_ns()}"))
+def ask(
+    fleet: Fleet, requests: Sequence[Request], seconds: float, chunk_s: float, keep: Any = None
+) -> tuple[float, int]:
+    """Seconds until all are answered, and how many chunks they came in.
+
+    Args:
+        fleet: The workers.
+        requests: What is asked.
+        seconds: Each request takes.
+        chunk_s: Aim of a chunk.
+        keep: Takes each chunk's answers.
+    """
+    fleet.limits = Limits(chunk_s=chunk_s)
+    job, _ = fleet.open(asked(f"{seconds}/{time.monotonic_ns()}"))
     size = len(requests)
     cutter = Cutter(range(size), [0] * size, [TOKENS] * size, [True] * size)
-    started, batches = time.perf_counter(), 0
+    started, chunks = time.perf_counter(), 0
     fleet.begin(job, requests, {Work.SCORED: cutter})
     while (event := job.outbox.get()) is not None:
         if isinstance(event, BaseException):
             raise event
         if isinstance(event, list):
-            batches += 1
+            chunks += 1
             if keep is not None:
                 keep(event)
-    seconds = time.perf_counter() - started
+    took = time.perf_counter() - started
     fleet.drop(job)
-    return seconds, batches
+    return took, chunks
 
 
-def measure_busy(workers: int, seconds: float) -> Busy:
+def measure_busy(fleet: Fleet, seconds: float) -> Busy:
     """Workers that share `seconds` of work for each of them, in chunks of `CHUNK_S`."""
-    fleet = grow(workers, REQUEST_S, Limits(chunk_s=CHUNK_S))
-    requests = questions(round(workers * seconds / REQUEST_S))
-    try:
-        wall, chunks = ask(fleet, requests)
-    finally:
-        fleet.close()
-    return Busy(workers, wall, len(requests) * REQUEST_S, chunks)
+    requests = questions(round(fleet.seats * seconds / REQUEST_S))
+    wall, chunks = ask(fleet, requests, REQUEST_S, CHUNK_S)
+    return Busy(fleet.seats, wall, len(requests) * REQUEST_S, chunks)
 
 
-def measure_ceiling(actors: int) -> Ceiling:
+def measure_ceiling(fleet: Fleet) -> Ceiling:
     """Workers that answer at once: what is left is the driver's own work."""
-    fleet = grow(actors, 0.0, Limits(chunk_s=0.05))
     requests = questions(RESPONSES)
     keys = request_keys(requests)
-    try:
-        bare, _ = ask(fleet, requests)
-        with tempfile.TemporaryDirectory() as folder:
-            header = Header("bench", "", {}, {}, "", RESPONSES)
-            journal = Journal.create(Path(folder) / "journal", header)
+    bare, _ = ask(fleet, requests, 0.0, 0.05)
+    with tempfile.TemporaryDirectory() as folder:
+        header = Header("bench", "", {}, {}, "", RESPONSES)
+        journal = Journal.create(Path(folder) / "journal", header)
 
-            def keep(batch: list[tuple[int, Response]]) -> None:
-                journal.append((i, keys[i], response) for i, response in batch)
+        def keep(batch: list[tuple[int, Response]]) -> None:
+            journal.append((i, keys[i], response) for i, response in batch)
 
-            kept, _ = ask(fleet, requests, keep)
-            journal.close()
-        small = questions(actors * 20)
-        fleet.limits, before = Limits(chunk_s=1e-9), fleet.limits
-        seconds, chunks = ask(fleet, small)
-        fleet.limits = before
-    finally:
-        fleet.close()
-    return Ceiling(actors, RESPONSES / bare, RESPONSES / kept, 1e3 * seconds / chunks)
+        kept, _ = ask(fleet, requests, 0.0, 0.05, keep)
+        journal.close()
+    seconds, chunks = ask(fleet, questions(max(400, fleet.seats * 20)), 0.0, 1e-9)
+    return Ceiling(fleet.seats, RESPONSES / bare, RESPONSES / kept, 1e3 * seconds / chunks)
 
 
 # What is supposed of the cluster that is modelled, none of it measured here.
@@ -204,7 +198,7 @@ def report(busy: list[Busy], ceilings: list[Ceiling], load: float) -> str:
         "",
         "Written by `python -m benchmarks.fleet`: an engine that sleeps a known time, on Ray, "
         f"driver and workers on one machine of {os.cpu_count()} cores ({platform.machine()}), "
-        f"which had other work too: its load was {load:.1f} when the measuring began. Workers start "
+        f"which had other work too: its load was {load:.1f} when this began. Workers start "
         "before the clock does.",
         "",
         f"## Workers kept busy, chunks of {CHUNK_S:.0f} s",
@@ -259,21 +253,23 @@ def report(busy: list[Busy], ceilings: list[Ceiling], load: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--actors", default="1,8,32,100,200")
-    parser.add_argument("--workers", default="1,2,8,32")
+    parser.add_argument("--workers", default="1,2,8,32", help="Asked to work and to be quick.")
+    parser.add_argument("--more", default="200", help="Asked to be quick only.")
     parser.add_argument("--seconds", type=float, default=30.0, help="Of work for each worker.")
     chosen = parser.parse_args()
     load = os.getloadavg()[0]
     os.environ["PYTHONPATH"] = str(ROOT)
     connect("local")
     busy, ceilings = [], []
+    working = [int(n) for n in chosen.workers.split(",")]
     try:
-        for workers in map(int, chosen.workers.split(",")):
-            busy.append(measure_busy(workers, chosen.seconds))
-            print(busy[-1], f"{busy[-1].efficiency:.3f}", flush=True)
-        for actors in map(int, chosen.actors.split(",")):
-            ceilings.append(measure_ceiling(actors))
-            print(ceilings[-1], flush=True)
+        for workers in [*working, *(int(n) for n in chosen.more.split(",") if n)]:
+            with fleet_of(workers) as fleet:
+                if workers in working:
+                    busy.append(measure_busy(fleet, chosen.seconds))
+                    print(busy[-1], f"{busy[-1].efficiency:.3f}", flush=True)
+                ceilings.append(measure_ceiling(fleet))
+                print(ceilings[-1], flush=True)
     finally:
         disconnect()
     REPORT.write_text(report(busy, ceilings, load), encoding="utf-8")

@@ -114,8 +114,9 @@ def execute_many(
     if resume not in (None, AUTO):
         raise UsageError(f"--resume {resume} is one run; with several checkpoints, say auto.")
     waiting = []
+    known = measured(plans[0]) if resume else {}
     for plan in plans:
-        before = measured_before(plan) if resume else None
+        before = known.get(_weights(plan)) if known else None
         if before is None:
             waiting.append(plan)
         else:
@@ -127,20 +128,24 @@ def execute_many(
             yield _ended(plan, resume, reuse)
 
 
-def measured_before(plan: Plan) -> Manifest | None:
-    """The newest run of the store that asked the same of the same weights in the same dtype."""
-    tasks = {each.task.name: (each.task.config_hash, each.prompts_hash) for each in plan.tasks}
-    model = plan.checkpoint
-    for run in reversed(plan.store.listing().runs):
+def measured(plan: Plan) -> dict[tuple[str, str], Manifest]:
+    """The store's runs that asked what the plan asks, in its dtype, the newest of each checkpoint.
+
+    Returns:
+        Hashes of weights and tokenizer -> the run.
+    """
+    asked = {each.task.name: (each.task.config_hash, each.prompts_hash) for each in plan.tasks}
+    found = {}
+    for run in plan.store.listing().runs:
         held = {name: (task.config_hash, task.prompts_hash) for name, task in run.tasks.items()}
-        if (
-            run.model.weights_hash == model.weights_hash
-            and run.model.tokenizer_hash == model.tokenizer_hash
-            and run.answered_by.get("dtype") == plan.settings.dtype
-            and tasks.items() <= held.items()
-        ):
-            return run
-    return None
+        same_dtype = run.answered_by.get("dtype") == plan.settings.dtype
+        if same_dtype and asked.items() <= held.items():
+            found[run.model.weights_hash, run.model.tokenizer_hash] = run
+    return found
+
+
+def _weights(plan: Plan) -> tuple[str, str]:
+    return plan.checkpoint.weights_hash, plan.checkpoint.tokenizer_hash
 
 
 def _side_by_side(plans: Sequence[Plan], resume: str | None, reuse: bool) -> Iterator[Outcome]:
