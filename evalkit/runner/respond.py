@@ -148,7 +148,7 @@ def _given_up(plan: Plan, error: LostError, journal: Journal | None) -> str:
         kept = f" All other answers are kept; go on with: {command}"
     return (
         f"The run is incomplete: {len(error.indices):,} of {len(plan.requests):,} requests failed "
-        f"three times, at last because of a worker: {error.reason}. Documents without an answer: "
+        f"three times, the last time since {error.reason}. Documents without an answer: "
         f"{samples}.{kept}"
     )
 

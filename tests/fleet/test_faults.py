@@ -73,9 +73,9 @@ def assert_whole(questions, answers, counts, but=()):
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("KILL", "it was killed"),
-        ("STOP", "it gave no answer in 3 s"),
-        ("HANG", "it gave no answer in 3 s"),
+        ("KILL", "a worker was killed"),
+        ("STOP", "a worker gave no answer in 3 s"),
+        ("HANG", "a worker gave no answer in 3 s"),
         ("MEMORY", "memory ran out"),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_chunk_that_fails_three_times_is_given_up_by_name(connected, tmp_path)
         answers, counts, end = drain(job)
     assert isinstance(end, LostError)
     assert 17 in end.indices
-    assert end.reason == "it was killed"
+    assert end.reason == "a worker was killed"
     assert_whole(questions, answers, counts, but=end.indices)
     assert sum(job.retries.values()) == 2
 
@@ -155,7 +155,7 @@ def test_twenty_random_kills_in_one_run(connected, tmp_path):
     assert_whole(questions, answers, counts)
     print(f"\n{len(killed)} kills, {sum(job.retries.values())} chunks asked again")
     assert len(killed) == KILLS
-    assert set(job.retries) == {"it was killed"}
+    assert set(job.retries) == {"a worker was killed"}
 
 
 def test_jobs_share_the_workers_largest_first_and_none_is_loaded_twice_in_vain(connected, tmp_path):
@@ -175,3 +175,18 @@ def test_jobs_share_the_workers_largest_first_and_none_is_loaded_twice_in_vain(c
     for questions, answers, counts, end in jobs.values():
         assert end is None
         assert_whole(questions, answers, counts)
+
+
+def test_workers_that_died_idle_cost_a_chunk_no_try(connected, tmp_path):
+    """All are killed between two jobs: the second one's chunks are none the worse."""
+    questions = requests(60)
+    with fleet_of(4, Faulty(tmp_path, 0.001), SHARE) as fleet:
+        first = drain(begin(fleet, questions, "first"))
+        time.sleep(2.5)
+        for file in tmp_path.glob("*.pid"):
+            os.kill(int(file.stem), signal.SIGKILL)
+        job = begin(fleet, questions, "second")
+        answers, counts, end = drain(job)
+    assert first[2] is end is None
+    assert_whole(questions, answers, counts)
+    assert not job.retries

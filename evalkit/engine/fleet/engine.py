@@ -99,9 +99,9 @@ class FleetEngine:
         retries = {reason: count for reason, count in job.retries.items() if count}
         if retries:
             total = sum(retries.values())
-            why = "; ".join(f"{count} of a worker: {reason}" for reason, count in retries.items())
+            why = ", ".join(f"{reason}: {count}" for reason, count in retries.items())
             times = "once" if total == 1 else f"{total} times"
-            found.append(f"A chunk of requests was asked again {times} ({why}).")
+            found.append(f"Chunks of requests were asked again {times} ({why}).")
         return found
 
     def respond(

@@ -8,6 +8,7 @@ nobody has begun, and where there is none, helps where the help is worth the loa
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from evalkit.engine.fleet.cut import Cutter, Work
@@ -131,13 +132,18 @@ class Fleet:
         try:
             while self._is_open:
                 self._step()
-        except BaseException as error:
-            with self._lock:
-                for job in self._jobs:
-                    job.fail(error)
+        except Exception as error:  # Ray's own, when the cluster itself is gone
+            reason = next(iter(str(error).splitlines()), "")
+            ended = EvaluationError(
+                f"The fleet has ended ({type(error).__name__}: {reason}); what was answered is "
+                "kept, go on with the same command and --resume auto."
+            )
+            ended.__cause__ = error
+            self.stop(ended)
         finally:
             for seat in self._seats:
-                seat.stop()
+                with suppress(Exception):
+                    seat.stop()
 
     def _step(self) -> None:
         import ray
@@ -160,7 +166,7 @@ class Fleet:
                 self._take(under_way[ref], ref)
             for seat in self._seats:
                 if seat.hangs:
-                    self._failed(seat, f"it gave no answer in {seat.limit_s:.0f} s")
+                    self._failed(seat, f"a worker gave no answer in {seat.limit_s:.0f} s")
             self._see_to_it_that_somebody_is_there()
 
     def _hand_out(self, seat: Seat) -> None:
@@ -170,6 +176,9 @@ class Fleet:
             return
         nodes = self._node_ids()
         for job in self._worth(seat):
+            if seat.is_stale:
+                seat.ping()
+                return
             if not job.is_loaded:
                 seat.load(job)
                 return
@@ -251,11 +260,12 @@ class Fleet:
     def _failed(self, seat: Seat, reason: str, *, is_its_own_fault: bool = False) -> None:
         job, chunk, node = seat.job, seat.chunk, _node(seat)
         host = seat.place.host if seat.place else ""
+        was_at_work = not seat.is_pinged
         seat.replace(is_its_own_fault=is_its_own_fault)
         if seat.is_given_up:
             where = f"on {host} " if host else ""
             seat.problem = f"A worker {where}was given up: {reason}."
-        if job is None or job.is_over:
+        if job is None or job.is_over or not was_at_work:
             return
         if chunk is not None:
             job.failed(chunk, reason, node)

@@ -9,6 +9,7 @@ from evalkit.engine.fleet.worker import EngineMaker, Place, Worker
 from evalkit.errors import EvalkitError
 
 _NODE_DIED = re.compile(r"node\b[^.]*\b(?:died|dead|terminated|failed)", re.IGNORECASE)
+_STALE_S, _PING_S = 2.0, 60.0
 _STARTS = 3
 """Times in a row that a worker may fail to start, or to load, before its seat is given up."""
 
@@ -26,6 +27,7 @@ class Seat:
         place: Where its worker is; None while it starts.
         job: Whose checkpoint the worker holds, or loads.
         chunk: Under way; None while it loads or starts.
+        is_pinged: Whether what is under way only asks if it is there.
         is_proven: Whether its worker has answered a chunk.
         misses: Starts and loads in a row that failed.
         problem: Why the seat was given up; empty while it is in use.
@@ -49,12 +51,23 @@ class Seat:
         actor = self._class.options(max_restarts=0, max_task_retries=0, **self._options)
         self._actor = actor.remote(*self._arguments)
         self.place: Place | None = None
-        self.is_proven = False
+        self.is_proven = self.is_pinged = False
         self.job: Job | None = None
         self.chunk: Chunk | None = None
-        self._began = time.monotonic()
+        self._began = self._heard = time.monotonic()
         self._limit_s = float("inf")
         self.ref = self._actor.place.remote()
+
+    def ping(self) -> None:
+        """Ask an idle worker whether it is still there, before a chunk is risked on it."""
+        self._began, self._limit_s = time.monotonic(), _PING_S
+        self.is_pinged = True
+        self.ref = self._actor.place.remote()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the worker has been idle for so long that it may be gone unnoticed."""
+        return time.monotonic() - self._heard > _STALE_S
 
     def load(self, job: Job) -> None:
         """Have the worker load a job's checkpoint."""
@@ -69,7 +82,8 @@ class Seat:
     def rest(self) -> None:
         """What was under way has ended well."""
         self.is_proven = self.is_proven or self.chunk is not None
-        self.ref, self.chunk, self.misses = None, None, 0
+        self.ref, self.chunk, self.misses, self.is_pinged = None, None, 0, False
+        self._heard = time.monotonic()
 
     def replace(self, *, is_its_own_fault: bool) -> None:
         """Kill the worker and start another one, unless too many failed here."""
@@ -123,9 +137,9 @@ def in_words(error: BaseException) -> str:
 
     text = str(error)
     if isinstance(error, exceptions.OutOfMemoryError):
-        return "memory ran out on its node"
+        return "memory ran out on a worker's node"
     if isinstance(error, exceptions.RayActorError):
-        return "its node left" if _NODE_DIED.search(text) else "it was killed"
+        return "a worker's node left" if _NODE_DIED.search(text) else "a worker was killed"
     if isinstance(error, exceptions.RayTaskError):
         error = error.cause
     if isinstance(error, MemoryError):
