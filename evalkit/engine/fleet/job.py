@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 
 from evalkit.engine.fleet.cut import Cutter, Piece, Work
@@ -64,8 +64,6 @@ class Job:
         self.is_over = False
         self.failed_loads = 0
         self.load_s: float | None = None
-        self.under_way = 0
-        self.seconds = 0.0
         self.retries: Counter[str] = Counter()
         self.cut = 0
         self.remarks: dict[str, None] = {}
@@ -153,7 +151,7 @@ class Job:
             self.is_loaded = True
             self.outbox.put(loaded)
 
-    def take(self, chunk: Chunk, answered: Answered) -> None:
+    def take(self, chunk: Chunk, answered: Answered, node: str) -> None:
         """Pass on a chunk's answers, each request's once."""
         if answered.loaded is not None:
             self.loaded(answered.loaded)
@@ -161,7 +159,6 @@ class Job:
             self._found_broken(chunk, answered.broken)
             return
         self._paces[chunk.work].saw(chunk.piece.tokens, answered.seconds)
-        self.seconds += answered.seconds
         new = [(i, response) for i, response in answered.responses if i in self._unanswered]
         self._unanswered.difference_update(i for i, _ in new)
         self.cut += answered.cut
@@ -169,6 +166,10 @@ class Job:
         self.settings = answered.settings
         if new:
             self.outbox.put(new)
+        left = [i for i in chunk.piece.indices if i in self._unanswered]
+        if left:
+            rest = replace(chunk, piece=replace(chunk.piece, indices=left))
+            self.failed(rest, "a worker left requests unanswered", node)
         self._end_if_done()
 
     def failed(self, chunk: Chunk, reason: str, node: str) -> None:
@@ -178,6 +179,9 @@ class Job:
         self.retries[reason] += 1
         if len(chunk.failures) < self._limits.tries:
             self._again.append(chunk)
+            return
+        if chunk.is_search:
+            self.fail(_non_finite(chunk.piece.indices[-1]))
             return
         self.retries[reason] -= 1
         self._lost.extend(i for i in chunk.piece.indices if i in self._unanswered)
@@ -195,11 +199,9 @@ class Job:
 
     def _found_broken(self, chunk: Chunk, index: int) -> None:
         """Look for the run's first broken request, which is the one to be named."""
-        from evalkit.engine.local import NonFiniteError
-
         before = sorted(i for i in self._unanswered if i <= index)
         if chunk.is_search or before == [index]:
-            self.fail(NonFiniteError(index))
+            self.fail(_non_finite(index))
         elif not self._searching:
             self._searching = True
             tokens = sum(c.total for c in self._cutters.values()) + chunk.piece.tokens
@@ -215,3 +217,9 @@ class Job:
     def _finish(self) -> None:
         self.is_over = True
         self.outbox.put(None)
+
+
+def _non_finite(index: int) -> Exception:
+    from evalkit.engine.local import NonFiniteError  # needs torch, which a worker may not
+
+    return NonFiniteError(index)

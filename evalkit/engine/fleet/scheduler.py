@@ -232,7 +232,7 @@ class Fleet:
             if isinstance(result, Loaded):
                 job.loaded(result)
             elif chunk is not None and not job.is_over:
-                job.take(chunk, result)
+                job.take(chunk, result, _node(seat))
 
     def _arrived(self, seat: Seat, place: Place) -> None:
         seat.rest()
