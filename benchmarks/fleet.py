@@ -254,7 +254,7 @@ def report(busy: list[Busy], ceilings: list[Ceiling], load: str) -> str:
             for name, need, has, share in model(best)
         ),
         "",
-        f"The driver's Python saturates first, at about "
+        f"First to saturate: {model(best)[0][0]}. One driver is full at about "
         f"{best.with_journal_per_s * TOKENS_PER_REQUEST / TOKENS_PER_S:,.0f} such accelerators. "
         f"{drivers:.0f} drivers carry {GPUS:,}: each `evalkit run --model GLOB --engine ray` takes "
         "a share of the checkpoints, joins the same cluster, keeps journals of its own and writes "

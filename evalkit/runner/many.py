@@ -21,6 +21,7 @@ from evalkit.settings import RunSettings
 _SPARE_RUNS = 2
 """Runs that are open beside those that have a worker, so that no worker waits for one."""
 _LOOK_S = 0.5
+_STOPPED = "Stopped; what was answered is kept: go on with the same command and --resume auto."
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,11 @@ def _side_by_side(plans: Sequence[Plan], resume: str | None, reuse: bool) -> Ite
                 if is_stopped():
                     _stop(fleet, runs)
                 yield from (run.result() for run in done)
+    except KeyboardInterrupt as error:
+        raise StoppedError(_STOPPED) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        fleet.stop(StoppedError("Stopped."))
+        fleet.stop(StoppedError(_STOPPED))
         pool.shutdown(wait=True)
         fleet.close()
 
@@ -172,10 +175,9 @@ def _side_by_side(plans: Sequence[Plan], resume: str | None, reuse: bool) -> Ite
 def _stop(fleet: Fleet, runs: "set[Future[Outcome]]") -> None:
     for run in runs:
         run.cancel()
-    said = "Stopped; what was answered is kept: go on with the same command and --resume auto."
-    fleet.stop(StoppedError(said))
+    fleet.stop(StoppedError(_STOPPED))
     wait(runs)
-    raise StoppedError(said)
+    raise StoppedError(_STOPPED)
 
 
 def _ended(plan: Plan, resume: str | None, reuse: bool, fleet: Fleet | None = None) -> Outcome:
