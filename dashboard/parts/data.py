@@ -147,7 +147,7 @@ def _containing(url: str, mark: str, run_id: str, task: str, text: str) -> set[i
 @st.cache_resource(max_entries=4, show_spinner="Comparing")
 def _comparison(url: str, mark: str, a: str, b: str) -> Comparison:
     manifests = _overview(url, mark).manifests
-    return compare(manifests[a], manifests[b], Store(url))
+    return compare(manifests[a], manifests[b], Store(url), around_damage=True)
 
 
 @st.cache_resource(max_entries=2)
