@@ -1,6 +1,7 @@
 """The store the dashboard was started on; what was read is kept until the store changes."""
 
 import os
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -20,9 +21,11 @@ from evalkit.results import (
     category_scores,
     compare,
     compare_series,
+    find_log,
     fingerprint,
     overview,
     pair_documents,
+    read_log,
     read_verdicts,
     read_votes,
     request_times,
@@ -83,6 +86,20 @@ def trainings() -> list[TrainingSeries]:
     """Trainings of which the store holds runs."""
     opened = store()
     return _trainings(opened.url, fingerprint(opened))
+
+
+def training_log(series: TrainingSeries) -> pd.DataFrame | None:
+    """What was looked at in a training, also while it goes on; None where it is not at hand.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    opened = store()
+    path = find_log(_overview(opened.url, fingerprint(opened)), series)
+    if path is None:
+        return None
+    found = path.stat()
+    return _training_log(path, found.st_mtime_ns, found.st_size)
 
 
 def trends(runs: tuple[str, ...], tasks: tuple[str, ...]) -> Series:
@@ -153,6 +170,11 @@ def _comparison(url: str, mark: str, a: str, b: str) -> Comparison:
 @st.cache_resource(max_entries=2)
 def _trainings(url: str, mark: str) -> list[TrainingSeries]:
     return training_series(_overview(url, mark))
+
+
+@st.cache_resource(max_entries=4)
+def _training_log(path: Path, mtime_ns: int, size: int) -> pd.DataFrame:
+    return read_log(path)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Testing the trends")

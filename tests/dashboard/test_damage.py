@@ -98,7 +98,9 @@ def test_a_damaged_column_of_texts_costs_only_the_texts(open_page, tmp_path):
         prompt = place.column(names.index("prompt"))
         content = bytearray(path.read_bytes())
         start = prompt.dictionary_page_offset or prompt.data_page_offset
-        content[start : start + prompt.total_compressed_size] = b"\xff" * prompt.total_compressed_size
+        content[start : start + prompt.total_compressed_size] = (
+            b"\xff" * prompt.total_compressed_size
+        )
         path.write_bytes(content)
     app = open_page("compare", store)
     assert not app.exception

@@ -224,7 +224,7 @@ def test_a_damaged_samples_file_costs_its_task_where_that_is_asked(tmp_path):
     store = make_store(tmp_path, tasks=["facts", "answers"], n=20)
     whole = compare("early", "late", store)
     store.filesystem.pipe_file(store.samples_path(whole.candidate.run_id, "facts"), b"PAR1")
-    with pytest.raises(DataError, match="facts.parquet cannot be read"):
+    with pytest.raises(DataError, match=r"facts\.parquet cannot be read"):
         compare("early", "late", store)
     found = compare("early", "late", store, around_damage=True)
     assert [row.task for row in found.differences] == ["answers"]
