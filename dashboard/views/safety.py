@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 from parts import data
+from parts.cells import arrow
 from parts.charts import intervals
 from parts.links import link
 from parts.messages import say
@@ -52,7 +53,7 @@ def _table(found: Overview, scores: pd.DataFrame, chosen: list[str]) -> None:
     table = pd.DataFrame(
         {
             "family": [visible(name) for name in kinds["family"]],
-            "figure": [visible(name) + _arrow(b) for name, b in _directed(kinds)],
+            "figure": [visible(name) + arrow(b) for name, b in _directed(kinds)],
         }
     )
     for place, run in enumerate(chosen):
@@ -176,10 +177,6 @@ def _is(rows: pd.DataFrame, figure: str) -> bool | None:
 def _direction(score: pd.Series) -> bool | None:
     better = score["higher_is_better"]
     return None if better is None or better != better else bool(better)
-
-
-def _arrow(better: bool | None) -> str:
-    return {True: " ↑", False: " ↓", None: ""}[better]
 
 
 def _cell(row: pd.Series) -> str:

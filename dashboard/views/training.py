@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 from parts import data
+from parts.cells import heading
 from parts.charts import curves
 from parts.links import link
 from parts.messages import say
@@ -192,9 +193,7 @@ def _scores(found: Overview, shown: list[TrainingSeries], along: str) -> None:
 
 
 def _curve(figure: str, rows: pd.DataFrame, along: str) -> None:
-    better = rows["higher_is_better"].dropna()
-    arrow = "" if better.empty else " ↑" if better.iloc[0] else " ↓"
-    st.text(visible(figure) + arrow)
+    st.text(visible(heading(figure, rows)))
     unit = rows["unit"].dropna()
     curves(
         rows.drop(columns=["higher_is_better"]),
