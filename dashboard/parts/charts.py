@@ -147,8 +147,10 @@ def curves(
     kind = "temporal" if when else "quantitative"
     axis = {"labelFlush": True, "grid": False, "labelOverlap": True}
     along: Spec = {"field": "position", "type": kind, "title": x, "axis": axis}
-    form = _time_format(rows["position"]) if when else "~s"
-    along["axis"] = {**axis, "format": form, "tickCount": 4 if when else 5}
+    if when:
+        along["axis"] = {**axis, "format": _time_format(rows["position"]), "tickCount": 4}
+    else:  # each tick in its own unit: 500 and 1k, not 0.5k
+        along["axis"] = {**axis, "labelExpr": "format(datum.value, '~s')", "tickCount": 5}
     up = {"field": "value", "type": "quantitative", "title": unit or None}
     up |= {
         "scale": {"zero": False, "nice": True},

@@ -17,7 +17,7 @@ from evalkit.results import Comparison, Overview, figure_flips, manifest_differe
 
 PRIMARY = "primary"
 EVERY = "all"
-FLIPS = 10
+FLIPS = 16
 TALL = 30
 PER_LINE = 3
 COUNTED = {"better": "better", "worse": "worse", "open": "not told apart"}
@@ -176,7 +176,11 @@ def _flipped(comparison: Comparison, rows: pd.DataFrame) -> None:
         "b": text("Answer of B", width=180),
     }
     st.dataframe(table, hide_index=True, column_config=config, alt="Samples that changed")
-    st.caption(f"At most {FLIPS} are listed, those that B lost first.")
+    if len(found) < (figure.wins or 0) + (figure.losses or 0):
+        st.caption(
+            f"{len(found)} of {figure.losses} that B lost and {figure.wins} that it won, the "
+            "largest changes of both."
+        )
     runs = {"a": comparison.baseline.run_id, "b": comparison.candidate.run_id}
     link("Read them side by side", "samples", **runs, task=figure.task, order="largest change")
 

@@ -234,3 +234,16 @@ def test_a_damaged_samples_file_costs_its_task_where_that_is_asked(tmp_path):
     store.filesystem.pipe_file(store.samples_path(whole.candidate.run_id, "answers"), b"")
     with pytest.raises(DataError, match=r"facts.parquet .*answers.parquet"):
         compare("early", "late", store, around_damage=True)
+
+
+def test_where_there_are_too_many_flips_both_ways_are_shown(store: Store) -> None:
+    comparison = compare("early", "late", store)
+    (figure,) = (row for row in comparison.differences if row.metric == "bleu")
+    assert figure.losses > 3
+    assert figure.wins > 10
+    outcomes = [flip.outcome for flip in flips(comparison, "translation", limit=7)]
+    assert outcomes == ["lost"] * 4 + ["won"] * 3
+    every = [flip.outcome for flip in flips(comparison, "translation", limit=100)]
+    assert every == ["lost"] * figure.losses + ["won"] * figure.wins
+    many = [flip.outcome for flip in flips(comparison, "translation", limit=2 * figure.losses + 2)]
+    assert many == ["lost"] * figure.losses + ["won"] * (figure.losses + 2)
