@@ -181,10 +181,10 @@ def _paired(
 ) -> tuple[dict[str, TaskPairs], dict[str, str]]:
     """Pairs of each task whose samples can be read, and a sentence on each of the others."""
     pairs, damaged = {}, {}
-    located = [(store, run.run_id) for store, run in (baseline, candidate)]
+    old, new = ((store, run.run_id) for store, run in (baseline, candidate))
     for task in tasks:
         try:
-            pairs[task] = pair_task(*located, task)
+            pairs[task] = pair_task(old, new, task)
         except DataError as error:
             if not around_damage:
                 raise

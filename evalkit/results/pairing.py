@@ -95,7 +95,7 @@ def pair_task(baseline: Located, candidate: Located, task: str) -> TaskPairs:
     return TaskPairs(rows, old.combine_chunks(), new.combine_chunks(), len(a), len(b), obstacle)
 
 
-def _matched(a: pa.Table, b: pa.Table) -> tuple[pa.Array, pa.Array]:
+def _matched(a: pa.Table, b: pa.Table) -> tuple[Any, Any]:
     """Places of the pairs in the two tables, in the order of the first."""
     keys = pd.concat([_keys(a), _keys(b)], ignore_index=True)
     codes = pd.Series(pd.factorize(keys)[0], dtype=np.int64)
@@ -108,8 +108,10 @@ def _matched(a: pa.Table, b: pa.Table) -> tuple[pa.Array, pa.Array]:
 
 def _keys(samples: pa.Table) -> pd.Series:
     """What two samples of a pair share, as one text each."""
-    parts: list[Any] = [pc.fill_null(samples[name], "none") for name in KEYS]
-    return pc.binary_join_element_wise(*parts, "\n").to_pandas()
+    columns: list[Any] = [samples[name] for name in KEYS]
+    parts: list[Any] = [pc.fill_null(column, "none") for column in columns]
+    joined: Any = pc.binary_join_element_wise(*parts, "\n")
+    return pd.Series(joined.to_pandas())
 
 
 def _obstacle(a: pa.Table, b: pa.Table) -> str:
