@@ -42,9 +42,10 @@ class TaskPairs:
             pc.map_lookup(side, query_key=pa.scalar(name), occurrence="first")
             for side in (self.baseline, self.candidate)
         ]
-        whole = pa.array(self.rows["filter"] == filter_)
+        whole: Any = pa.array(self.rows["filter"] == filter_)
         for side in lists:
-            whole = pc.and_(whole, pc.fill_null(pc.equal(pc.list_value_length(side), size), False))
+            fits: Any = pc.equal(pc.list_value_length(side), pa.scalar(size))
+            whole = pc.and_(whole, pc.fill_null(fits, False))
         a, b = (_stack(side.filter(whole), size) for side in lists)
         return MetricPairs(self.rows[whole.to_numpy(zero_copy_only=False)], a, b)
 
