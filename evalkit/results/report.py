@@ -13,7 +13,7 @@ from evalkit.results.flip import Flip, figure_flips
 from evalkit.results.manifest import Manifest
 from evalkit.results.profiles import LATENCIES, PROFILE, profile_latencies
 from evalkit.results.queries import Overview, leaderboard, manifest_differences, overview
-from evalkit.results.report_page import Report, Section, Table, html_text
+from evalkit.results.report_page import Picture, Report, Section, Table
 from evalkit.results.safety import category_scores, safety_scores
 from evalkit.results.speed import QUANTITIES, latency_percentiles, request_times
 from evalkit.results.store import Store
@@ -111,8 +111,8 @@ def _scores(view: Overview, runs: Sequence[Manifest]) -> Section:
             if run in mine and not pd.isna(mine[run]["value"])
         ]
         if len(marks) > 1:
-            caption = f"<figcaption>{html_text(headed)}</figcaption>"
-            pictures.append(caption + interval_svg(marks, f"{headed}, with 95 % intervals"))
+            picture = interval_svg(marks, f"{headed}, with 95 % intervals")
+            pictures.append(Picture(headed, picture))
     table = Table(("Figure", *(run.name for run in runs)), rows)
     text = [f"Each task's primary figure with its 95 % interval. {_MARKS}"]
     return Section("Scores", text, [table], pictures)
@@ -188,7 +188,7 @@ def _flips(
     return found, damaged
 
 
-def _forests(rows: Sequence[Difference]) -> list[str]:
+def _forests(rows: Sequence[Difference]) -> list[Picture]:
     """Gains on one axis where they are shares; each other figure on its own."""
     panels: dict[str, list[Mark]] = {}
     for row in rows:
@@ -201,8 +201,10 @@ def _forests(rows: Sequence[Difference]) -> list[str]:
         mark = Mark(f"{row.task} {row.metric}", row.gain, *ends, kind)
         panels.setdefault(panel, []).append(mark)
     return [
-        f"<figcaption>{html_text(name)}: worse ← 0 → better</figcaption>"
-        + interval_svg(marks, f"Differences of {name} with 95 % intervals", zero=True)
+        Picture(
+            f"{name}: worse ← 0 → better",
+            interval_svg(marks, f"Differences of {name} with 95 % intervals", zero=True),
+        )
         for name, marks in panels.items()
     ]
 
