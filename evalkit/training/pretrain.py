@@ -16,6 +16,7 @@ from evalkit.training.arguments import precision_of, training_arguments
 from evalkit.training.data import TrainingData, prepare_data
 from evalkit.training.history import History
 from evalkit.training.loop import Loop, state_of
+from evalkit.training.memory import keep_freed_memory
 from evalkit.training.peak import matmul_peak
 from evalkit.training.recipe import Recipe
 from evalkit.training.resume import Start, check_same_text, checkpoints, open_folder
@@ -62,6 +63,7 @@ def train(
     recipe = recipe or Recipe()
     arguments = training_arguments(recipe, out)
     torch.set_num_threads(recipe.pretraining.threads)
+    keep_freed_memory()
     with arguments.main_process_first(local=False):
         resumes = resume or arguments.process_index > 0  # the first process has just claimed it
         start = open_folder(out, recipe, resume=resumes)
