@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.errors import UsageError
+from evalkit.errors import DataError, UsageError
 from evalkit.metrics.aggregation import AGGREGATIONS
 from evalkit.results.difference import FIGURE, Difference, corrected, difference_of
 from evalkit.results.manifest import Manifest
@@ -39,6 +39,7 @@ class Comparison:
         pairs: Paired samples of each task.
         aggregations: By task, metric and filter.
         draws: Permutations and resamples of each test.
+        damaged: Task -> what is wrong with its samples; such tasks are left out.
     """
 
     baseline: Manifest
@@ -50,6 +51,7 @@ class Comparison:
     pairs: Mapping[str, TaskPairs] = field(repr=False)
     aggregations: Mapping[tuple[str, str, str], str] = field(repr=False)
     draws: int = DRAWS
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     def metric_pairs(self, task: str, metric: str, filter_: str) -> MetricPairs | None:
         """Paired statistics of one metric; None where it has none."""
@@ -112,6 +114,7 @@ def compare(
     *,
     baseline_store: Store | None = None,
     unpaired: bool = False,
+    around_damage: bool = False,
     seed: int = 0,
 ) -> Comparison:
     """Compare two runs on the samples they share.
@@ -125,11 +128,12 @@ def compare(
         store: Where both runs lie.
         baseline_store: Where the baseline lies, if elsewhere.
         unpaired: Compare the scores of tasks that cannot be paired as if the runs were independent.
+        around_damage: Leave out tasks whose samples are damaged, rather than raise.
         seed: Seed of permutations and bootstraps.
 
     Raises:
         UsageError: A reference names no run, or no sample of the two runs can be paired.
-        DataError: Scores or samples are damaged.
+        DataError: Scores or samples are damaged; of samples `around_damage` those of every task.
     """
     opened = store if isinstance(store, Store) else Store(store)
     home = baseline_store or opened
@@ -140,7 +144,8 @@ def compare(
         raise NotComparableError(
             f"{a.name} and {b.name} have no task in common: {_names(a)} against {_names(b)}."
         )
-    pairs = {task: pair_task((home, a.run_id), (opened, b.run_id), task) for task in shared}
+    pairs, damaged = _paired((home, a), (opened, b), shared, around_damage)
+    shared = [task for task in shared if task not in damaged]
     obstacles = {task: found.obstacle for task, found in pairs.items() if found.obstacle}
     if len(obstacles) == len(shared) and not unpaired:
         reasons = "; ".join(_obstacle(task, why, a, b) for task, why in obstacles.items())
@@ -164,7 +169,29 @@ def compare(
         (row["task"], row["metric"], row["filter"]): row["aggregation"]
         for _, row in figures.iterrows()
     }
-    return Comparison(a, b, corrected(found), (*notes, *missing), opened, home, pairs, names, draws)
+    told = (*notes, *missing)
+    return Comparison(a, b, corrected(found), told, opened, home, pairs, names, draws, damaged)
+
+
+def _paired(
+    baseline: tuple[Store, Manifest],
+    candidate: tuple[Store, Manifest],
+    tasks: Sequence[str],
+    around_damage: bool,
+) -> tuple[dict[str, TaskPairs], dict[str, str]]:
+    """Pairs of each task whose samples can be read, and a sentence on each of the others."""
+    pairs, damaged = {}, {}
+    old, new = ((store, run.run_id) for store, run in (baseline, candidate))
+    for task in tasks:
+        try:
+            pairs[task] = pair_task(old, new, task)
+        except DataError as error:
+            if not around_damage:
+                raise
+            damaged[task] = str(error)
+    if len(damaged) == len(tasks):
+        raise DataError("; ".join(damaged.values()))
+    return pairs, damaged
 
 
 def stopped_early(run: Manifest) -> str:
@@ -222,6 +249,7 @@ def compare_many(
     store: str | Path | Store = "reports",
     *,
     unpaired: bool = False,
+    around_damage: bool = False,
     seed: int = 0,
 ) -> list[Comparison]:
     """Compare several runs with one baseline; p-values are corrected over all of it.
@@ -230,6 +258,7 @@ def compare_many(
         UsageError: As `compare`.
         DataError: As `compare`.
     """
-    found = [compare(baseline, name, store, unpaired=unpaired, seed=seed) for name in candidates]
+    asked: Any = {"unpaired": unpaired, "around_damage": around_damage, "seed": seed}
+    found = [compare(baseline, name, store, **asked) for name in candidates]
     rest = iter(corrected([row for comparison in found for row in comparison.differences]))
     return [replace(c, differences=tuple(next(rest) for _ in c.differences)) for c in found]

@@ -9,7 +9,7 @@ import pandas as pd
 from evalkit.errors import DataError, UsageError
 from evalkit.results.comparison import Comparison, NotComparableError, compare, compare_many
 from evalkit.results.difference import Difference
-from evalkit.results.flip import figure_flips
+from evalkit.results.flip import Flip, figure_flips
 from evalkit.results.manifest import Manifest
 from evalkit.results.profiles import LATENCIES, PROFILE, profile_latencies
 from evalkit.results.queries import Overview, leaderboard, manifest_differences, overview
@@ -136,10 +136,11 @@ def _comparisons(store: Store, runs: Sequence[Manifest], flips: int) -> list[Sec
         return []
     first, *others = [run.run_id for run in runs]
     try:
-        found, refused = compare_many(first, others, store), {}
-    except NotComparableError:
+        found, refused = compare_many(first, others, store, around_damage=True), {}
+    except (NotComparableError, DataError):
         refused = _refused(store, first, others)
-        found = compare_many(first, [run for run in others if run not in refused], store)
+        rest = [run for run in others if run not in refused]
+        found = compare_many(first, rest, store, around_damage=True)
     parts = [Section("Comparison", list(refused.values()))] if refused else []
     return parts + [part for comparison in found for part in _comparison(comparison, flips)]
 
@@ -149,8 +150,8 @@ def _refused(store: Store, first: str, others: Sequence[str]) -> dict[str, str]:
     found = {}
     for other in others:
         try:
-            compare(first, other, store)
-        except NotComparableError as error:
+            compare(first, other, store, around_damage=True)
+        except (NotComparableError, DataError) as error:
             found[other] = str(error)
     return found
 
@@ -160,10 +161,9 @@ def _comparison(comparison: Comparison, limit: int) -> list[Section]:
     rows = comparison.differences
     tables = [Table(DIFFERENCE_HEADERS, [difference_cells(row) for row in rows])]
     told = [row for row in rows if row.significant() and row.gain is not None]
-    shown = [flip for row in told for flip in figure_flips(comparison, row, limit)]
-    parts = [
-        Section(f"{b.name} against {a.name}", [LEGEND, *comparison.notes], tables, _forests(rows))
-    ]
+    shown, damaged = _flips(comparison, told, limit)
+    text = [LEGEND, *comparison.damaged.values(), *damaged, *comparison.notes]
+    parts = [Section(f"{b.name} against {a.name}", text, tables, _forests(rows))]
     if shown:
         cells = [flip_cells(flip) for flip in shown]
         sentence = f"At most {limit} of each figure that got significantly better or worse."
@@ -173,6 +173,19 @@ def _comparison(comparison: Comparison, limit: int) -> list[Section]:
     cells = [tuple(map(visible, row)) for row in differing.itertuples(index=False)]
     table = Table(("Setting", a.name, b.name), cells)
     return [*parts, Section(f"What differs between {a.name} and {b.name}", (), [table])]
+
+
+def _flips(
+    comparison: Comparison, figures: Sequence[Difference], limit: int
+) -> tuple[list[Flip], list[str]]:
+    """Flips of some figures, and a sentence on each whose samples are damaged."""
+    found, damaged = [], []
+    for figure in figures:
+        try:
+            found += figure_flips(comparison, figure, limit)
+        except DataError as error:
+            damaged.append(str(error))
+    return found, damaged
 
 
 def _forests(rows: Sequence[Difference]) -> list[str]:
