@@ -48,8 +48,8 @@ class OnnxStep:
         self._past = [part.name for part in inputs[len(INPUTS) :]]
         if tuple(part.name for part in inputs[: len(INPUTS)]) != INPUTS or not self._past:
             raise DataError(
-                f"{file} takes other inputs than the models that 'evalkit compress' exports; export "
-                "the checkpoint it was made from with: evalkit compress onnx"
+                f"{file} takes other inputs than the models that 'evalkit compress' exports; "
+                "export the checkpoint it was made from with: evalkit compress onnx"
             )
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self.shapes: Sequence[tuple[int, int]] = [

@@ -64,7 +64,7 @@ def quantise(parent: Parent, choice: Int4) -> tuple[Any, dict[str, float]]:
 
 
 def _packed(weight: Any, group: int) -> Tensor:
-    """torchao's unpacked integers (outputs, inputs) from -8 to 7 as its tensor of two a byte."""
+    """Torchao's unpacked integers (outputs, inputs) from -8 to 7 as its tensor of two a byte."""
     from torchao.quantization import Int4Tensor
 
     values = weight.qdata
