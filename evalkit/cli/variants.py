@@ -9,6 +9,7 @@ import typer
 
 from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, plain, print_table
 from evalkit.errors import EvaluationError, UsageError
+from evalkit.redact import without_secrets
 from evalkit.settings import describe as describe_setting
 from evalkit.variants.settings import VariantSettings
 from evalkit.variants.variant import VARIANTS
@@ -114,7 +115,9 @@ def _draw(outcome: "Outcome", plot: Path | None) -> Path | None:
 def _print(outcome: "Outcome", drawn: Path | None, store: str) -> None:
     rows = [_row(one) for one in outcome.variants]
     rows += [(name, "", "", "", "", f"not there: {why}") for name, why in outcome.failed.items()]
-    print_table(("Variant", "Size", "Memory", "Times as fast", "Quality", "Verdict"), rows)
+    print_table(
+        ("Variant", "Size, share", "Memory, share", "Times as fast", "Quality", "Verdict"), rows
+    )
     print()
     tasks = [(one.measured.name, *_task(loss)) for one in outcome.variants for loss in one.losses]
     headers = ("Variant", "Task", "Metric", "Original", "Variant's", "Difference", "n", "Loss")
@@ -125,13 +128,13 @@ def _print(outcome: "Outcome", drawn: Path | None, store: str) -> None:
     for remark in outcome.notes:
         note(f"note: {remark}")
     print(
-        "\nSize: weight files. Memory: resident while answering. Both, and the speed, beside the "
-        "original's in brackets' 95 % intervals over rounds taken in turns; "
-        "◆ no other is as good and as fast."
+        "\nSize of the weight files, memory held while answering, time for the same batches: each "
+        "against the original's, with 95 % intervals over rounds taken in turns. ◆: nothing else "
+        "is as good and as fast, and better in one."
     )
     if drawn is not None:
         print(plain(f"plot: {drawn}"))
-    where = "" if store == DEFAULT_STORE else f" --store {store}"
+    where = "" if store == DEFAULT_STORE else f" --store {without_secrets(store)}"
     print(plain(f"next: evalkit dashboard{where}"))
 
 

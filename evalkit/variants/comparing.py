@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.loading import pick_device
 from evalkit.engine.model import open_model
-from evalkit.errors import EvalkitError, StoppedError, UsageError
+from evalkit.errors import StoppedError, UsageError
 from evalkit.results import Comparison, Manifest, Store, compare
 from evalkit.runner import execute, make_plan
+from evalkit.runner.environment import environment
 from evalkit.runner.identity import answered_by
 from evalkit.runner.manifest import default_name
 from evalkit.runner.plan import Plan
@@ -98,9 +100,9 @@ def _compared(
             found, comparison = _measured(study, variant, original)
         except StoppedError:
             raise
-        except EvalkitError as error:
-            failed[variant.name] = str(error)
-            say(f"{variant.name}: {error}")
+        except Exception as error:  # a library's failure is the variant's own
+            failed[variant.name] = _reason(error)
+            say(f"{variant.name}: {failed[variant.name]}")
             continue
         measured.append(found)
         comparisons.append(comparison)
@@ -182,12 +184,13 @@ def _profiled(study: _Study, variant: Variant, plan: Plan) -> tuple[str, str]:
         settings = {**common, **own, "tags": tags, "name": f"{named}-profile"}
         settings.pop("model")
         asked.append((model, settings))
-    original, found_id = profile_in_turns(asked)
-    return original, found_id
+    original, own_id = profile_in_turns(asked)
+    return original, own_id
 
 
 def _finished_profiles(study: _Study, variant: Variant, plan: Plan) -> tuple[str, str] | None:
     """The newest two that were taken in turns with these settings."""
+    hardware = environment(pick_device(plan.settings.device))["hardware"]
     wanted = {
         name: getattr(study.settings, name)
         for name in ("batch_sizes", "prompt_tokens", "new_tokens", "repeats")
@@ -196,7 +199,8 @@ def _finished_profiles(study: _Study, variant: Variant, plan: Plan) -> tuple[str
     for run in reversed(runs):
         same = all(run.settings.get(name) == value for name, value in wanted.items())
         weights = run.model.weights_hash == plan.checkpoint.weights_hash
-        if run.tags.get(TAG) == variant.name and same and weights:
+        here = run.environment.get("hardware") == hardware
+        if run.tags.get(TAG) == variant.name and same and weights and here:
             beside = [r for r in runs if r.tags[TURNS] == run.tags[TURNS] and r is not run]
             if len(beside) == 1 and beside[0].tags.get(TAG) == ORIGINAL:
                 return beside[0].run_id, run.run_id

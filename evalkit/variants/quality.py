@@ -8,7 +8,7 @@ from evalkit.results import Comparison, macro_difference
 from evalkit.results.difference import ALPHA, Difference
 from evalkit.results.macro import is_share, primary_differences
 from evalkit.results.text import number
-from evalkit.stats import holm, sample_size
+from evalkit.stats import holm, sample_size, tango_p
 from evalkit.variants.speed import Figure
 
 
@@ -124,10 +124,17 @@ def _tested(comparison: Comparison, row: Difference, margin: float, seed: int) -
 def _corrected(loss: TaskLoss, p: float) -> TaskLoss:
     """With the p-value after correction, and the samples that would make it small."""
     row = loss.row
-    units = row.n_clusters or row.n
     needed = None
-    if p >= ALPHA and loss.p and row.stderr:
-        deviation = row.stderr * row.n**0.5
-        needed = sample_size(loss.excess, deviation, ALPHA * loss.p / p)
-        needed = None if needed is None else max(needed, units + 1)
-    return TaskLoss(row, loss.margin, p, needed)
+    if p >= ALPHA and loss.p:
+        level = ALPHA * loss.p / p
+        if row.stderr:
+            needed = sample_size(loss.excess, row.stderr * row.n**0.5, level)
+        elif row.test == "mcnemar":
+            needed = _of_equal_answers(loss.margin, level)
+    return TaskLoss(row, loss.margin, p, needed and max(needed, row.n + 1))
+
+
+def _of_equal_answers(margin: float, level: float) -> int | None:
+    """So many answers, all of them equal, show that the loss is below the margin."""
+    sizes = (round(1.1**power) for power in range(20, 250))
+    return next((n for n in sizes if tango_p(0, 0, n, -margin) < level), None)

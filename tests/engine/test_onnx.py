@@ -1,4 +1,4 @@
-"""Checkpoints exported to ONNX: the same answers as from the checkpoint, in batches of any shape."""
+"""Checkpoints exported to ONNX, and compiled: the same answers as the checkpoint gives."""
 
 import shutil
 import sys

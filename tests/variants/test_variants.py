@@ -44,7 +44,9 @@ def test_a_loss_is_told_from_none_and_from_what_cannot_be_told(tmp_path):
     # Two hundred equal answers do not show a loss of less than 0.001.
     (same,) = judge(store, ["same"], 0.001)
     assert {loss.loss for loss in same} == {Loss.OPEN}
-    assert "2 of 2 cannot be told" in verdict(same, 0.001)
+    assert "2 of 2 cannot be told (about" in verdict(same, 0.001)
+    # By the score test so many equal answers as 3.84 over the margin, twice tested somewhat more.
+    assert all(3840 < loss.needed < 7000 for loss in same)
 
 
 def test_perplexities_are_held_to_a_share_of_the_originals(tmp_path):
