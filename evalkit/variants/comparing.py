@@ -9,7 +9,7 @@ from typing import Any
 from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.loading import pick_device
 from evalkit.engine.model import open_model
-from evalkit.errors import StoppedError, UsageError
+from evalkit.errors import EvalkitError, StoppedError, UsageError
 from evalkit.results import Comparison, Manifest, Store, compare
 from evalkit.runner import execute, make_plan
 from evalkit.runner.environment import environment
@@ -107,6 +107,11 @@ def _compared(
         measured.append(found)
         comparisons.append(comparison)
     return judged(study.out, original, measured, comparisons, failed, asked)
+
+
+def _reason(error: Exception) -> str:
+    told = " ".join(str(error).split())
+    return told if isinstance(error, EvalkitError) else f"{type(error).__name__}: {told[:200]}"
 
 
 def _measured(study: _Study, variant: Variant, original: Manifest) -> tuple[Measured, Comparison]:
