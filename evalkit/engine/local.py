@@ -5,18 +5,16 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from evalkit.engine.budget import Budget
 from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.cpu import pack_linears
 from evalkit.engine.generation import Generator
-from evalkit.engine.loading import LoadedModel, load_model, load_tokenizer
+from evalkit.engine.computed import load
+from evalkit.engine.loading import load_tokenizer
 from evalkit.engine.scoring import Scorer
-from evalkit.engine.step import Step
 from evalkit.engine.tokenization import Encoder, Span
 from evalkit.engine.tuning import tuned
-from evalkit.errors import UsageError
 from evalkit.types import Decoding, Request, RequestKind, Response
 
 
@@ -67,7 +65,7 @@ class LocalEngine:
     ) -> None:
         started = time.perf_counter()
         tokenizer = load_tokenizer(checkpoint)
-        self.loaded, self._step = _load(checkpoint, tokenizer, device, dtype, compiled)
+        self.loaded, self._step = load(checkpoint, tokenizer, device, dtype, compiled)
         self._encoder = Encoder(tokenizer, self.loaded.prefix_token, self.loaded.max_length)
         budget = Budget.for_model(
             self.loaded.model, batch_size if isinstance(batch_size, int) else None
@@ -255,28 +253,6 @@ class LocalEngine:
                     raise NonFiniteError(batch[place])
                 found.append((batch[place], response))
             yield found
-
-
-def _load(
-    checkpoint: Checkpoint,
-    tokenizer: PreTrainedTokenizerBase,
-    device: str,
-    dtype: str,
-    compiled: bool,
-) -> tuple[LoadedModel, Step | None]:
-    """The model, and the step that computes it where transformers does not."""
-    if checkpoint.is_onnx:
-        if compiled:
-            raise UsageError(f"--compile is for PyTorch; {checkpoint.path} is an ONNX model.")
-        from evalkit.engine.onnx.step import load_onnx
-
-        return load_onnx(checkpoint, tokenizer, device, dtype)
-    loaded = load_model(checkpoint, tokenizer, device, dtype)
-    if not compiled:
-        return loaded, None
-    from evalkit.engine.compiled import CompiledStep
-
-    return loaded, CompiledStep(loaded)
 
 
 def _ignored_settings(config: Any) -> list[str]:

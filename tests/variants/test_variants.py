@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evalkit.engine import generation, local
+from evalkit.engine import computed, generation
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.profiling import profile
 from evalkit.profiling.memory import ResidentPeak
@@ -69,7 +69,7 @@ def test_more_samples_than_there_are_would_tell(tmp_path):
 def clock(monkeypatch):
     """Time goes by in the model's forward passes only, `step_s` in each."""
     now = SimpleNamespace(s=0.0, step_s=0.02)
-    load = local.load_model
+    load = computed.load_model
 
     def load_slow(*arguments, **settings):
         loaded = load(*arguments, **settings)
@@ -80,7 +80,7 @@ def clock(monkeypatch):
         loaded.model.register_forward_hook(pass_time)
         return loaded
 
-    monkeypatch.setattr(local, "load_model", load_slow)
+    monkeypatch.setattr(computed, "load_model", load_slow)
     monkeypatch.setattr(generation, "time", SimpleNamespace(perf_counter=lambda: now.s))
     monkeypatch.setattr("evalkit.profiling.measure.matmul_peak", lambda *_: (50.0, 100.0))
     monkeypatch.setattr("evalkit.profiling.measure.copy_peak", lambda _: 10.0)
