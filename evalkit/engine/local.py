@@ -8,9 +8,9 @@ import torch
 
 from evalkit.engine.budget import Budget
 from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.computed import load
 from evalkit.engine.cpu import pack_linears
 from evalkit.engine.generation import Generator
-from evalkit.engine.computed import load
 from evalkit.engine.loading import load_tokenizer
 from evalkit.engine.scoring import Scorer
 from evalkit.engine.tokenization import Encoder, Span
