@@ -28,7 +28,7 @@ class Int4Linear(nn.Module):
     @property
     def weight_bytes(self) -> int:
         """Bytes of the weights and their scales."""
-        return self._packed.nbytes + self._scales.nbytes
+        return int(self._packed.nbytes + self._scales.nbytes)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (..., inputs) to (..., outputs)."""

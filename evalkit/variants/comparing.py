@@ -1,7 +1,7 @@
 """`evalkit variants`: makes the variants of a checkpoint, measures each and judges it."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,11 +179,12 @@ def _profiled(study: _Study, variant: Variant, plan: Plan) -> tuple[str, str]:
         return found
     study.say(f"{variant.name}: timing it in turns with the original")
     turns = secrets.token_hex(4)
-    asked = []
-    for name, model, own in (
+    sides: list[tuple[str, str, Mapping[str, Any]]] = [
         (ORIGINAL, str(study.checkpoint.path), {}),
         (variant.name, plan.settings.model, variant.settings),
-    ):
+    ]
+    asked = []
+    for name, model, own in sides:
         tags = {**study.settings.tags, TAG: name, TURNS: turns}
         named = study.name if name == ORIGINAL else f"{study.name}-{name}"
         settings = {**common, **own, "tags": tags, "name": f"{named}-profile"}
