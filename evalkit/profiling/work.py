@@ -45,7 +45,7 @@ def _weights(layer: Any) -> int:
 
 def _bytes(layer: Any, itemsize: int) -> int:
     """What a layer's weights take, with their scales where they are quantised."""
-    weight = getattr(layer, "weight", None)
+    weight: Any = getattr(layer, "weight", None)
     if hasattr(layer, "weight_bytes"):
         return int(layer.weight_bytes)
     if hasattr(weight, "qdata"):

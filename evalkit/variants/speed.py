@@ -1,5 +1,6 @@
 """How much faster and smaller a variant was than the original beside it."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,7 @@ def times_as_fast(store: Store, original: str, variant: str) -> Figure:
     old, new = (_batch_seconds(store, run) for run in (original, variant))
     if not old.index.equals(new.index):
         raise DataError(f"{original} and {variant} did not time the same batches.")
-    rounds = np.log(old / new).groupby("round").mean().to_numpy()
+    rounds = (old / new).map(math.log).groupby("round").mean().to_numpy()
     mean, count = float(rounds.mean()), len(rounds)
     if count < 2:
         return Figure(float(np.exp(mean)))

@@ -79,7 +79,7 @@ def _export(loaded: LoadedModel) -> Any:
     seen = torch.ones(_TEXTS, _PAST + _NEW, dtype=torch.long)
     positions = torch.arange(_PAST, _PAST + _NEW).expand(_TEXTS, _NEW)
     past = [torch.zeros(_TEXTS, heads, _PAST, size) for heads, size in shapes]
-    texts, free = Dim.DYNAMIC, Dim.DYNAMIC  # type: ignore[attr-defined]
+    texts, free = Dim.DYNAMIC, Dim.DYNAMIC
     both = {0: texts, 1: free}
     names = [f"past_{place}" for place in range(len(past))]
     try:

@@ -53,7 +53,8 @@ def quantise(parent: Parent, choice: Int4) -> tuple[Any, dict[str, float]]:
             "something else, or of other sizes."
         )
     whole = sum(weight.numel() for weight in model.parameters())
-    quantize_(model, IntxWeightOnlyConfig(torch.int4, PerGroup(choice.group)), fits)
+    kind: Any = torch.int4  # type: ignore[attr-defined]  # missing in torch's stubs
+    quantize_(model, IntxWeightOnlyConfig(kind, PerGroup(choice.group)), fits)
     for layer in chosen:
         layer.weight = nn.Parameter(_packed(layer.weight, choice.group), requires_grad=False)
     settings = TorchAoConfig(Int4WeightOnlyConfig(choice.group, set_inductor_config=False))
