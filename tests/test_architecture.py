@@ -24,9 +24,13 @@ MAY_IMPORT = {
     "validity": {
         "metrics", "stats", "results", "probes", "engine", "registry", "runner", "training",
     },
+    "variants": {
+        "metrics", "stats", "results", "probes", "engine", "registry", "runner", "training",
+        "profiling",
+    },
     "cli": {
         "metrics", "stats", "results", "probes", "engine", "registry", "runner", "gating",
-        "training", "validity", "profiling",
+        "training", "validity", "profiling", "variants",
     },
 }  # fmt: skip
 TORCHLESS = ["metrics", "stats", "results", "gating"]

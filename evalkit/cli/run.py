@@ -42,6 +42,7 @@ def run(
     concurrency: Annotated[int, typer.Option(help=describe("concurrency"))] = 8,
     device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
     dtype: Annotated[str, typer.Option(help=describe("dtype"))] = "float32",
+    compile_: Annotated[bool, typer.Option("--compile", help=describe("compile"))] = False,
     seed: Annotated[int, typer.Option(help=describe("seed"))] = 0,
     mirror: Annotated[
         str | None,
@@ -92,6 +93,7 @@ def run(
         "concurrency": concurrency,
         "device": device,
         "dtype": dtype,
+        "compile": compile_,
         "seed": seed,
         "mirror": mirror,
         "include_path": include_path or [],
@@ -127,7 +129,7 @@ def run(
 def _typed(context: typer.Context, given: dict[str, Any]) -> dict[str, Any]:
     """The options that the user has named, defaults left out."""
     named = {
-        {"more_tasks": "tasks", "tag": "tags"}.get(name, name)
+        {"more_tasks": "tasks", "tag": "tags", "compile_": "compile"}.get(name, name)
         for name in context.params
         if str(getattr(context.get_parameter_source(name), "name", "")) != "DEFAULT"
     }

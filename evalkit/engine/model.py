@@ -41,5 +41,9 @@ def make_engine(
     if isinstance(opened, Endpoint):
         return EndpointEngine(opened, settings.concurrency)
     return LocalEngine(
-        opened, device=settings.device, dtype=settings.dtype, batch_size=settings.batch_size
+        opened,
+        device=settings.device,
+        dtype=settings.dtype,
+        batch_size=settings.batch_size,
+        compiled=settings.compile,
     )

@@ -15,6 +15,8 @@ from evalkit.engine.loading import LoadedModel
 from evalkit.engine.plain import score_batch
 from evalkit.engine.reading import read
 from evalkit.engine.self_check import forest_is_right
+from evalkit.engine.step import Step
+from evalkit.engine.step import score_batch as step_batch
 from evalkit.engine.tokenization import Span
 
 NO_PLAN = "does not allow planned attention"
@@ -34,18 +36,23 @@ class Scorer:
     Args:
         loaded: The model.
         budget: The most a pass holds; `budget` afterwards is what it was halved to.
+        step: Computes the passes in the model's stead, where it is exported or compiled.
     """
 
-    def __init__(self, loaded: LoadedModel, budget: Budget) -> None:
-        self._loaded = loaded
+    def __init__(self, loaded: LoadedModel, budget: Budget, step: Step | None = None) -> None:
+        self._loaded, self._step = loaded, step
         self.budget = budget
         self._runner = ForestRunner(loaded)
         self._alone = _positions_depend_on_length(loaded.model.config.get_text_config())
-        self.packed = not self._alone and forest_is_right(loaded, self._runner, self._score_one)
+        self.packed = not (step or self._alone) and forest_is_right(
+            loaded, self._runner, self._score_one
+        )
 
     @property
     def why_plain(self) -> str:
         """Why requests are batched plainly, where they are."""
+        if self._step is not None:
+            return f"is computed by {self._step.name}"
         return "has positions that change with the longest text" if self._alone else NO_PLAN
 
     def score(
@@ -125,7 +132,10 @@ class Scorer:
         return self._score_alike([span])[0].loglikelihood
 
     def _score_alike(self, spans: Sequence[Span]) -> list[SpanScore]:
-        logits, rows = score_batch(self._loaded, spans)
+        if self._step is not None:
+            logits, rows = step_batch(self._step, spans, self._loaded.device)
+        else:
+            logits, rows = score_batch(self._loaded, spans)
         targets = np.array([token for span in spans for token in span.tokens[-span.scored :]])
         values, right = (part.cpu().numpy() for part in read(logits, np.array(rows), targets))
         cuts = np.cumsum([span.scored for span in spans])[:-1]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalkit.errors import DataError, UsageError
 from evalkit.metrics.aggregation import AGGREGATIONS
-from evalkit.results.difference import FIGURE, Difference, corrected, difference_of
+from evalkit.results.difference import FIGURE, TIMED, Difference, corrected, difference_of
 from evalkit.results.manifest import Manifest
 from evalkit.results.pairing import MetricPairs, TaskPairs, pair_task
 from evalkit.results.store import Store
@@ -161,6 +161,10 @@ def compare(
     notes += filter(None, map(stopped_early, (a, b)))
     figures, missing = _common_figures((home, a), (opened, b))
     figures = figures[figures["task"].isin(shared)]
+    if figures["unit"].isin(TIMED).any() and a.environment.get("hardware") != b.environment.get(
+        "hardware"
+    ):
+        notes.append(f"{a.name} and {b.name} were timed on different hardware.")
     if not unpaired:
         figures = figures[~figures["task"].isin(obstacles)]
     draws = max(DRAWS, _DRAWS_PER_TEST * len(figures))
