@@ -74,6 +74,12 @@ def measure_sequentially(
     from evalkit.runner import make_plan
     from evalkit.runner.run import record
 
+    pooled = next((rule.task for rule in config.rules or () if rule.pooled), None)
+    if pooled is not None:
+        raise UsageError(
+            f"A rule asks for one figure of {pooled}, which --sequential cannot stop early for; "
+            "gate without it, or leave pooled out."
+        )
     created, started = datetime.now(UTC), time.perf_counter()
     plan = make_plan(settings)
     engine = make_engine(plan.checkpoint, settings)
