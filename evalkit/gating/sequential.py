@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from evalkit.errors import UsageError
 from evalkit.gating.config import Defaults, GateConfig
 from evalkit.gating.decide import Settled
 from evalkit.gating.looks import Look, look
