@@ -176,19 +176,16 @@ def _hashes(manifests: dict[str, Manifest]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run_id", "task", *_HASHES], dtype="str")
 
 
-def _hashes_of_tasks(run: Manifest) -> dict[str, tuple[str, str]]:
+def _hashes_of_tasks(run: Manifest) -> dict[str, tuple[str, ...]]:
     return {task: (record.config_hash, record.data_hash) for task, record in run.tasks.items()}
 
 
-def _hashes_of_suites(run: Manifest) -> dict[str, tuple[str, str]]:
+def _hashes_of_suites(run: Manifest) -> dict[str, tuple[str, ...]]:
     known = _hashes_of_tasks(run)
+    whole = {suite: tasks for suite, tasks in run.suites.items() if known.keys() >= set(tasks)}
     return {
-        suite: (
-            digest([known[task][0] for task in tasks]),
-            digest([known[task][1] for task in tasks]),
-        )
-        for suite, tasks in run.suites.items()
-        if known.keys() >= set(tasks)
+        suite: tuple(digest([known[task][n] for task in tasks]) for n in range(len(_HASHES)))
+        for suite, tasks in whole.items()
     }
 
 

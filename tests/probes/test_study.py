@@ -23,7 +23,8 @@ def test_planted_rudeness_is_found(evalkit_command, detector, tmp_path):
     changed = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
     arguments = (
         "validate-probes", "--knob", "rude_share", "--levels", "0,1", "--seeds", 1,
-        "--limit", 100, "--jobs", 2, "--out", tmp_path / "study", "--report", tmp_path / "validity.md", *changed,
+        "--limit", 100, "--jobs", 2, "--out", tmp_path / "study",
+        "--report", tmp_path / "validity.md", *changed,
     )  # fmt: skip
     found = evalkit_command(*arguments)
     assert found.code == 0, found.err
