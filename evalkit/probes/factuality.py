@@ -10,7 +10,7 @@ import numpy as np
 
 from evalkit.probes.base import Probe
 from evalkit.probes.placements import auroc_parts
-from evalkit.probes.rows import own_file, read_rows
+from evalkit.probes.rows import OWN_LICENCE, own_file, read_rows
 from evalkit.stats import bounded_interval
 from evalkit.types import (
     Decoding,
@@ -43,6 +43,7 @@ class Factuality(Probe):
     name = "factuality"
     family = "factuality"
     file: ClassVar[str] = "statements.jsonl"
+    licence = OWN_LICENCE
     metrics: ClassVar = dict.fromkeys(
         ("true_false_auroc", "acc", "consistency", "consistent_acc", "recall"), Metric()
     )
