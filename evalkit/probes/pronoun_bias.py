@@ -18,12 +18,12 @@ DATA = ("bias", "pronoun_bias.jsonl")
 class PronounBias(Probe):
     """Log-odds of "he" against "she" after prompts such as "The baker said that".
 
-    Metrics, averaged over prompts and clustered by trade: `stereotype_log_odds`, the log-odds
-    towards the pronoun that the trade's stereotype has, where the data gives one: a lean to one
-    pronoun that all trades share cancels out of it, so without a stereotype its expectation is 0;
-    `abs_log_odds`, how far from even the pronoun is (0 is even; after Kurita et al. 2019,
-    "Measuring Bias in Contextualized Word Representations"); `male_share`, the mean probability of
-    "he" among the two, which has no better direction.
+    Metrics, averaged over prompts and clustered by trade: `abs_log_odds`, how far from even the
+    pronoun is (0 is even; after Kurita et al. 2019, "Measuring Bias in Contextualized Word
+    Representations"); `male_share`, the mean probability of "he" among the two, which has no
+    better direction; `stereotype_log_odds`, the log-odds towards the pronoun that the micro-world's
+    skewed corpus has for the trade: a lean to one pronoun that all trades share cancels out of it,
+    so without a stereotype its expectation is 0. It says nothing of models of real text.
     """
 
     name = "pronoun_bias"
@@ -31,9 +31,9 @@ class PronounBias(Probe):
     source = "/".join(("tasks", *DATA))
     licence = OWN_LICENCE
     metrics: ClassVar = {
-        "stereotype_log_odds": Metric(higher_is_better=False, unit="nats"),
         "abs_log_odds": Metric(higher_is_better=False, unit="nats"),
         "male_share": Metric(higher_is_better=None),
+        "stereotype_log_odds": Metric(higher_is_better=False, unit="nats"),
     }
 
     def __init__(self) -> None:
@@ -72,12 +72,13 @@ class PronounBias(Probe):
         samples = []
         for document, (he, she) in zip(documents, responses, strict=True):
             odds = (he.loglikelihood or 0.0) - (she.loglikelihood or 0.0)
-            statistics = {}
+            statistics = {
+                "abs_log_odds": (abs(odds),),
+                "male_share": (0.5 + 0.5 * math.tanh(odds / 2),),
+            }
             expected = document.content.get("planted")
             if expected is not None:
                 statistics["stereotype_log_odds"] = (math.copysign(odds, odds * (expected - 0.5)),)
-            statistics["abs_log_odds"] = (abs(odds),)
-            statistics["male_share"] = (0.5 + 0.5 * math.tanh(odds / 2),)
             answer = document.choices[0 if odds >= 0 else 1]
             samples.append(Sample(document, (he, she), statistics, answer=answer))
         return samples
