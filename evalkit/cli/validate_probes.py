@@ -72,13 +72,13 @@ def validate_probes(
 
 
 _STUDY_RECIPE = {
-    "corpus.shares": "{creatures: 36, manners: 4, ordering: 4, reports: 4, tales: 4, trades: 48}",
+    "corpus.shares": "{creatures: 40, manners: 4, ordering: 4, reports: 4, tales: 4, trades: 44}",
     "tokenizer.vocabulary": "1024",
     "architecture.layers": "1",
     "architecture.width": "128",
     "architecture.heads": "4",
     "architecture.feed_forward": "512",
-    "pretraining.steps": "1000",
+    "pretraining.steps": "1500",
     "pretraining.batch_size": "4",
     "pretraining.learning_rate": "6e-3",
 }
