@@ -1,12 +1,14 @@
 """The study: a checkpoint for each level of each effect, measured by every probe."""
 
+import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 import pandas as pd
 
@@ -178,11 +180,19 @@ def _make(settings: StudySettings, cell: Cell, detector: Path) -> None:
 
 
 def _one_thread() -> None:
-    """Have a worker keep to one core, and its libraries quiet."""
+    """Have a worker keep to one core, its libraries quiet, and go when its parent is gone."""
+    Thread(target=_go_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")
     import torch
 
     torch.set_num_threads(1)
+
+
+def _go_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _alone(cell: Cell) -> str | None:

@@ -9,11 +9,13 @@ from statsmodels.stats.proportion import proportion_confint
 
 import evalkit
 from evalkit.gating import GateConfig, gate
+from evalkit.gating.noise import noise_floor
 from evalkit.registry import Registry
 from evalkit.results import Store, compare, overview
 from evalkit.results.board import Choice, select_board
 from evalkit.results.export import to_lm_eval
 from evalkit.runner.suites import suite_scores
+from evalkit.settings import RunSettings
 from evalkit.types import Score
 from tests.checkpoints import make_checkpoint
 
@@ -130,6 +132,14 @@ def test_it_is_exported_as_lm_evals_group(measured, tmp_path):
     groups = json.loads(path.read_text())["groups"]
     (row,) = [row for row in measured.score_rows(run.run_id) if row["tasks"] is not None]
     assert groups["both"]["acc,none"] == row["value"]
+
+
+def test_the_noise_floor_is_of_tasks_alone(checkpoint, registry, tmp_path):
+    settings = RunSettings.checked(
+        model=str(checkpoint), tasks=["both"], include_path=[tmp_path], limit=3, device="cpu"
+    )
+    floors = noise_floor(settings, batch_sizes=(1,), seeds=(0,), threads=(1,))
+    assert {floor.task for floor in floors} == {"micro_facts", "micro_order"}
 
 
 def test_a_run_prints_it(evalkit_command, checkpoint, registry, tmp_path):
