@@ -21,8 +21,6 @@ from evalkit.engine.tokenization import Span
 from evalkit.errors import UsageError
 from evalkit.types import Decoding, Response
 
-CACHE_BYTES = 2**30
-
 
 @dataclass(slots=True)
 class Row:
@@ -149,7 +147,7 @@ class Generator:
             return
         if self.bytes_per_token is not None:
             capacity = max(len(row.prompt) + row.decoding.max_new_tokens for row in rows)
-            held = max(1, CACHE_BYTES // (capacity * self.bytes_per_token))
+            held = max(1, self.budget.cache_bytes // (capacity * self.bytes_per_token))
             slots = min(self.budget.rows, held, len(rows))
             yield from _Decoder(self._loaded, self, rows, slots, capacity).run()
             return

@@ -47,10 +47,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Runs, newest first, as `Overview.runs`; and their scores, as `leaderboard` gives them."""
+    """Runs, newest first, as `Overview.runs`; their scores, as `leaderboard` gives them; figures.
+
+    The figures are those of the scores, in the order in which the newest runs have them.
+    """
 
     runs: pd.DataFrame
     scores: pd.DataFrame
+    figures: tuple[str, ...]
 
 
 def suites(view: Overview) -> dict[str, list[str]]:
@@ -80,7 +84,8 @@ def select_board(view: Overview, choice: Choice) -> Board:
     if choice.by_suite:
         scores, metric = suite_scores(scores, known, metric, view.suites), None
     marked = leaderboard(scores, metric)
-    return Board(runs[runs["run_id"].isin(marked["run_id"])], marked)
+    found = runs[runs["run_id"].isin(marked["run_id"].unique())]
+    return Board(found, marked, tuple(marked["figure"].unique()))
 
 
 def suite_scores(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.errors import UsageError
+from evalkit.errors import DataError, UsageError
 from evalkit.metrics.aggregation import AGGREGATIONS
 from evalkit.results.difference import (
     FIGURE,
@@ -47,6 +47,7 @@ class Comparison:
         aggregations: By task, metric and filter.
         suites: Figures of suites that both runs have, a row of scores each.
         draws: Permutations and resamples of each test.
+        damaged: Task -> what is wrong with its samples; such tasks are left out.
     """
 
     baseline: Manifest
@@ -59,6 +60,7 @@ class Comparison:
     aggregations: Mapping[tuple[str, str, str], str] = field(repr=False)
     suites: pd.DataFrame = field(repr=False, default_factory=pd.DataFrame)
     draws: int = DRAWS
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     def suite_difference(
         self, suite: str, metric: str, filter_: str, seed: int = 0
@@ -156,6 +158,7 @@ def compare(
     *,
     baseline_store: Store | None = None,
     unpaired: bool = False,
+    around_damage: bool = False,
     seed: int = 0,
 ) -> Comparison:
     """Compare two runs on the samples they share.
@@ -169,11 +172,12 @@ def compare(
         store: Where both runs lie.
         baseline_store: Where the baseline lies, if elsewhere.
         unpaired: Compare the scores of tasks that cannot be paired as if the runs were independent.
+        around_damage: Leave out tasks whose samples are damaged, rather than raise.
         seed: Seed of permutations and bootstraps.
 
     Raises:
         UsageError: A reference names no run, or no sample of the two runs can be paired.
-        DataError: Scores or samples are damaged.
+        DataError: Scores or samples are damaged; of samples `around_damage` those of every task.
     """
     opened = store if isinstance(store, Store) else Store(store)
     home = baseline_store or opened
@@ -184,7 +188,8 @@ def compare(
         raise NotComparableError(
             f"{a.name} and {b.name} have no task in common: {_names(a)} against {_names(b)}."
         )
-    pairs = {task: pair_task((home, a.run_id), (opened, b.run_id), task) for task in shared}
+    pairs, damaged = _paired((home, a), (opened, b), shared, around_damage)
+    shared = [task for task in shared if task not in damaged]
     obstacles = {task: found.obstacle for task, found in pairs.items() if found.obstacle}
     if len(obstacles) == len(shared) and not unpaired:
         reasons = "; ".join(_obstacle(task, why, a, b) for task, why in obstacles.items())
@@ -209,9 +214,31 @@ def compare(
         (row["task"], row["metric"], row["filter"]): row["aggregation"]
         for _, row in figures.iterrows()
     }
+    told = (*notes, *missing)
     return Comparison(
-        a, b, corrected(found), (*notes, *missing), opened, home, pairs, names, suites, draws
+        a, b, corrected(found), told, opened, home, pairs, names, suites, draws, damaged
     )
+
+
+def _paired(
+    baseline: tuple[Store, Manifest],
+    candidate: tuple[Store, Manifest],
+    tasks: Sequence[str],
+    around_damage: bool,
+) -> tuple[dict[str, TaskPairs], dict[str, str]]:
+    """Pairs of each task whose samples can be read, and a sentence on each of the others."""
+    pairs, damaged = {}, {}
+    old, new = ((store, run.run_id) for store, run in (baseline, candidate))
+    for task in tasks:
+        try:
+            pairs[task] = pair_task(old, new, task)
+        except DataError as error:
+            if not around_damage:
+                raise
+            damaged[task] = str(error)
+    if len(damaged) == len(tasks):
+        raise DataError("; ".join(damaged.values()))
+    return pairs, damaged
 
 
 def stopped_early(run: Manifest) -> str:
@@ -269,6 +296,7 @@ def compare_many(
     store: str | Path | Store = "reports",
     *,
     unpaired: bool = False,
+    around_damage: bool = False,
     seed: int = 0,
 ) -> list[Comparison]:
     """Compare several runs with one baseline; p-values are corrected over all of it.
@@ -277,6 +305,7 @@ def compare_many(
         UsageError: As `compare`.
         DataError: As `compare`.
     """
-    found = [compare(baseline, name, store, unpaired=unpaired, seed=seed) for name in candidates]
+    asked: Any = {"unpaired": unpaired, "around_damage": around_damage, "seed": seed}
+    found = [compare(baseline, name, store, **asked) for name in candidates]
     rest = iter(corrected([row for comparison in found for row in comparison.differences]))
     return [replace(c, differences=tuple(next(rest) for _ in c.differences)) for c in found]
