@@ -203,6 +203,7 @@ def _print_result(result: "RunResult", store: str) -> None:
             score.n,
         )
         for score in result.scores
+        if score.tasks is None
     ]
     print_table(
         ("Tasks", "Version", "Filter", "n-shot", "Metric", "", "Value", "Stderr", "95 % CI", "n"),
@@ -219,22 +220,14 @@ def _print_result(result: "RunResult", store: str) -> None:
 
 def _print_suites(result: "RunResult") -> None:
     """One figure for each suite whose file says how its tasks make one."""
-    from pathlib import Path
-
-    from evalkit.registry import Registry
-    from evalkit.runner.suites import suite_figures
-
-    manifest = result.manifest
-    if all(len(tasks) < 2 for tasks in manifest.suites.values()):
-        return
-    paths = [Path(folder) for folder in manifest.settings.get("include_path", [])]
-    figures = suite_figures(manifest.suites, result.scores, Registry(paths))
-    if figures:
-        print()
-        print_table(
-            ("Suite", "Tasks", "Filter", "Metric", "Value", "Stderr", "n"),
-            [
-                (f.suite, f.tasks, f.filter, f.metric, figure(f.value), figure(f.stderr), f.n)
-                for f in figures
-            ],
+    rows = [
+        (
+            score.task, score.tasks, score.filter, score.metric, figure(score.value),
+            figure(score.stderr), interval(score.ci_low, score.ci_high), score.n,
         )
+        for score in result.scores
+        if score.tasks is not None
+    ]  # fmt: skip
+    if rows:
+        print()
+        print_table(("Suite", "Tasks", "Filter", "Metric", "Value", "Stderr", "95 % CI", "n"), rows)

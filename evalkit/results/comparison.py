@@ -9,9 +9,17 @@ import pandas as pd
 
 from evalkit.errors import DataError, UsageError
 from evalkit.metrics.aggregation import AGGREGATIONS
-from evalkit.results.difference import FIGURE, TIMED, Difference, corrected, difference_of
+from evalkit.results.difference import (
+    FIGURE,
+    TIMED,
+    Difference,
+    corrected,
+    difference_of,
+    paired_difference,
+)
 from evalkit.results.manifest import Manifest
 from evalkit.results.pairing import MetricPairs, TaskPairs, pair_task
+from evalkit.results.pooled import pooled_pairs
 from evalkit.results.store import Store
 from evalkit.stats import DRAWS, PairedEstimate, TestName, compare_pairs
 
@@ -38,6 +46,7 @@ class Comparison:
         baseline_store: Where the baseline lies.
         pairs: Paired samples of each task.
         aggregations: By task, metric and filter.
+        suites: Figures of suites that both runs have, a row of scores each.
         draws: Permutations and resamples of each test.
         damaged: Task -> what is wrong with its samples; such tasks are left out.
     """
@@ -50,11 +59,24 @@ class Comparison:
     baseline_store: Store = field(repr=False)
     pairs: Mapping[str, TaskPairs] = field(repr=False)
     aggregations: Mapping[tuple[str, str, str], str] = field(repr=False)
+    suites: pd.DataFrame = field(repr=False, default_factory=pd.DataFrame)
     draws: int = DRAWS
     damaged: Mapping[str, str] = field(default_factory=dict)
 
+    def suite_difference(
+        self, suite: str, metric: str, filter_: str, seed: int = 0
+    ) -> Difference | None:
+        """Difference of a suite's own figure; None where not all of its tasks can be paired."""
+        row, pairs = self._suite(suite, metric, filter_), self.metric_pairs(suite, metric, filter_)
+        if row is None or pairs is None:
+            return None
+        return paired_difference(row, pairs, AGGREGATIONS["mean"], seed, self.draws)
+
     def metric_pairs(self, task: str, metric: str, filter_: str) -> MetricPairs | None:
-        """Paired statistics of one metric; None where it has none."""
+        """Paired statistics of one metric of a task or suite; None where it has none."""
+        row = self._suite(task, metric, filter_)
+        if row is not None:
+            return self._suite_pairs(row)
         name = self.aggregations.get((task, metric, filter_), "")
         if name not in AGGREGATIONS or task not in self.pairs:
             return None
@@ -74,7 +96,7 @@ class Comparison:
         found = self.metric_pairs(task, metric, filter_)
         if found is None:
             return None
-        aggregation = self.aggregations[task, metric, filter_]
+        aggregation = self.aggregations.get((task, metric, filter_), "mean")
         return compare_pairs(
             found.baseline,
             found.candidate,
@@ -86,6 +108,29 @@ class Comparison:
             draws=self.draws,
             test=test,
         )
+
+    def _suite(self, suite: str, metric: str, filter_: str) -> pd.Series | None:
+        if self.suites.empty or (suite, metric, filter_) in self.aggregations:
+            return None
+        rows = self.suites[(self.suites[FIGURE] == [suite, metric, filter_]).all(axis=1)]
+        return None if rows.empty else rows.iloc[0]
+
+    def _suite_pairs(self, row: pd.Series) -> MetricPairs | None:
+        """Pairs of all of a suite's tasks; None unless both runs mean the same mean of the same."""
+        suite, metric, filter_ = (str(row[name]) for name in FIGURE)
+        tasks = self.candidate.suites.get(suite, [])
+        names = {self.aggregations.get((task, metric, filter_), "") for task in tasks}
+        if row["aggregation"] != row["aggregation_baseline"] or not all(
+            name in AGGREGATIONS and AGGREGATIONS[name].is_mean for name in names
+        ):
+            return None
+        if set(tasks) != set(self.baseline.suites.get(suite, [])):
+            return None
+        found = {task: self.metric_pairs(task, metric, filter_) for task in tasks}
+        whole = {task: pairs for task, pairs in found.items() if pairs is not None}
+        if len(whole) < len(tasks):
+            return None
+        return pooled_pairs(whole, row["aggregation"])
 
     def obstacle(self, task: str) -> str:
         """Why a task's samples could not be paired; empty where they could, or both lack it."""
@@ -160,7 +205,8 @@ def compare(
         notes.append(f"{a.name} is compared with itself.")
     notes += filter(None, map(stopped_early, (a, b)))
     figures, missing = _common_figures((home, a), (opened, b))
-    figures = figures[figures["task"].isin(shared)]
+    suites = figures[figures["tasks"].notna() & figures["tasks_baseline"].notna()]
+    figures = figures[figures["task"].isin(shared) & figures["tasks"].isna()]
     if figures["unit"].isin(TIMED).any() and a.environment.get("hardware") != b.environment.get(
         "hardware"
     ):
@@ -174,7 +220,9 @@ def compare(
         for _, row in figures.iterrows()
     }
     told = (*notes, *missing)
-    return Comparison(a, b, corrected(found), told, opened, home, pairs, names, draws, damaged)
+    return Comparison(
+        a, b, corrected(found), told, opened, home, pairs, names, suites, draws, damaged
+    )
 
 
 def _paired(

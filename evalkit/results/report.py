@@ -73,7 +73,8 @@ def _only(view: Overview, runs: Sequence[Manifest]) -> Overview:
     kept = view.runs[view.runs["run_id"].isin(ids)]
     kept = kept.sort_values("run_id", key=lambda column: column.map(order))
     scores = view.scores[view.scores["run_id"].isin(ids)]
-    return Overview({run_id: view.manifests[run_id] for run_id in ids}, kept, scores, [])
+    suites = view.suites[view.suites["run_id"].isin(ids)]
+    return Overview({run_id: view.manifests[run_id] for run_id in ids}, kept, scores, suites, [])
 
 
 def _runs(runs: Sequence[Manifest]) -> Section:
