@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.engine import local
+from evalkit.engine import computed, local
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.profiling import profile
 from evalkit.types import Decoding, Request, RequestKind
@@ -97,18 +97,18 @@ def _served(model: str, store: str) -> float:
 @contextmanager
 def sleeping(seconds: float) -> Iterator[None]:
     """Let every model that is loaded sleep in each forward pass."""
-    load = local.load_model
+    load = computed.load_model
 
     def load_slow(*arguments: Any, **settings: Any) -> Any:
         loaded = load(*arguments, **settings)
         loaded.model.register_forward_pre_hook(lambda *_: time.sleep(seconds))
         return loaded
 
-    local.load_model = load_slow
+    computed.load_model = load_slow
     try:
         yield
     finally:
-        local.load_model = load
+        computed.load_model = load
 
 
 def _medians(result: Any) -> dict[tuple[str, str], float]:

@@ -26,6 +26,7 @@ st.set_page_config(page_icon=str(Path(__file__).parent / "icon.svg"), layout="wi
 chosen = st.navigation(PAGES, position="top")
 admit()  # after the navigation, which would otherwise forget the page that the link names
 try:
+    data.look()
     chosen.run()
 except EvalkitError as error:
     say("This page cannot be shown.", str(error))

@@ -59,6 +59,9 @@ class RunSettings(BaseModel):
     )
     device: str = Field("auto", description="cpu, cuda, cuda:1, mps, or auto.")
     dtype: str = Field("float32", description="float32, bfloat16, float16, or auto.")
+    compile: bool = Field(
+        False, description="Have torch.compile make the forward pass; takes minutes on loading."
+    )
     seed: int = Field(0, ge=0, description="Seed of few-shot draws, sampling and resampling.")
     mirror: Path | None = Field(
         None, description="Folder in the hub's layout to read data sets and models from."

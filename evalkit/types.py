@@ -172,6 +172,7 @@ class Score:
         interval: Method the interval was made with.
         aggregation: How samples become the value.
         note: What a reader has to know about the interval.
+        tasks: Number of tasks where `task` names a suite that this is a figure of.
     """
 
     task: str
@@ -189,6 +190,7 @@ class Score:
     family: str | None = None
     unit: str = ""
     note: str | None = None
+    tasks: int | None = None
 
 
 def digest(value: Any) -> str:

@@ -27,9 +27,13 @@ MAY_IMPORT = {
     "validity": {
         "metrics", "stats", "results", "probes", "engine", "registry", "runner", "training",
     },
+    "variants": {
+        "metrics", "stats", "results", "probes", "engine", "registry", "runner", "training",
+        "profiling",
+    },
     "cli": {
         "metrics", "stats", "results", "probes", "engine", "registry", "runner", "gating",
-        "training", "validity", "profiling", "watching",
+        "training", "validity", "profiling", "variants", "watching",
     },
 }  # fmt: skip
 TORCHLESS = ["metrics", "stats", "results", "gating"]
@@ -103,17 +107,15 @@ def test_help_loads_no_heavy_library():
     assert "run" in done.stdout
 
 
-def test_help_is_quick():
-    """CPU time, which a busy machine does not stretch as it does wall time."""
+def test_help_loads_little():
+    """What is loaded is what the start takes; pandas alone would double it."""
     code = (
-        "import resource, subprocess, sys\n"
-        "subprocess.run([sys.executable, '-m', 'evalkit', '--help'], stdout=subprocess.DEVNULL)\n"
-        "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
-        "print(used.ru_utime + used.ru_stime)"
+        "import sys\n"
+        "from evalkit.cli import main\n"
+        "sys.argv = ['evalkit', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(len(sys.modules), file=sys.stderr)"
     )
-    runs = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                             check=True).stdout)
-        for _ in range(3)
-    ]  # fmt: skip
-    assert min(runs) < 0.5
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stderr) < 600

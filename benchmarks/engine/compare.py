@@ -1,4 +1,4 @@
-"""One workload on one model: both engines in turn, each in a process of its own."""
+"""One workload on one model: both engines in turn."""
 
 import multiprocessing
 import statistics
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from lm_eval.api.instance import Instance
 
-from benchmarks.engine.worker import Side, Timing, Work, serve
+from benchmarks.engine.worker import Side, Timing, Work, Worker, clock_of, serve
 from benchmarks.engine.workloads import Workload
 
-BATCH_SIZES = (1, 8, 16)
+BATCH_SIZES = {"cpu": (1, 8, 16)}
+BATCH_SIZES_OF_ACCELERATORS = (16, 64, 256)
 # HFLM's best batch size is looked for on the first documents only.
 TRIED_SHARE, WARM_SHARE = 1 / 2, 1 / 12
 
@@ -32,6 +33,8 @@ class Row:
     floor: float | None
     evalkit_cpu_s: float
     hflm_cpu_s: float
+    evalkit_wall_s: float
+    hflm_wall_s: float
     largest_difference: float | None
     relative_difference: float | None
     flipped: int
@@ -39,7 +42,7 @@ class Row:
     tokens_requested: int
     tokens_computed: int
     hflm_tokens_computed: int
-    gflop_per_cpu_s: float
+    gflop_per_s: float
     share_of_peak: float
     evalkit_peak_bytes: int
     hflm_peak_bytes: int
@@ -69,8 +72,23 @@ class Child:
         self._process.join()
 
 
+class Here:
+    """A worker in this process, called like a `Child`."""
+
+    def __init__(self, side: Side) -> None:
+        self._worker = Worker(side)
+
+    def call(self, name: str, *arguments: object) -> Any:
+        """What a method of the worker returns."""
+        return getattr(self._worker, name)(*arguments)
+
+
 @contextmanager
-def child(side: Side) -> Iterator[Child]:
+def child(side: Side) -> Iterator[Child | Here]:
+    """A worker; where memory is counted on the device, it needs no process of its own."""
+    if side.device != "cpu":
+        yield Here(side)
+        return
     made = Child(side)
     try:
         yield made
@@ -78,10 +96,16 @@ def child(side: Side) -> Iterator[Child]:
         made.close()
 
 
-def compare(
-    workload: Workload, ours: Side, peak_per_cpu_s: float, repeats: int, model_name: str
-) -> Row:
-    """Run both engines in turn `repeats` times, HFLM at its best batch size."""
+def compare(workload: Workload, ours: Side, peak: float, repeats: int, model_name: str) -> Row:
+    """Run both engines in turn `repeats` times, HFLM at its best batch size.
+
+    Args:
+        workload: What both are asked.
+        ours: evalkit's side; HFLM's is alike.
+        peak: The machine's matrix products, in GFLOP per second of the clock that counts.
+        repeats: Turns.
+        model_name: As in the report.
+    """
     theirs = best_batch_size(workload, replace(ours, engine="hf"))
     with child(ours) as evalkit, child(theirs) as hflm:
         pairs = []
@@ -93,8 +117,7 @@ def compare(
         work: Work = evalkit.call("count", workload.method, workload.instances)
         their_work: Work = hflm.call("count", workload.method, workload.instances)
         requested = evalkit.call("requested_tokens", workload.method, workload.instances)
-    cpu_s = statistics.median(mine.cpu_s for mine, _ in pairs)
-    rate = work.linear_flop * 1e-9 / cpu_s
+    rate = work.linear_flop * 1e-9 / _median(pairs, 0, clock_of(ours.device))
     differences = difference(workload.instances, pairs[0][0].answers, pairs[0][1].answers)
     return Row(
         model=model_name,
@@ -103,15 +126,17 @@ def compare(
         hflm_batch_size=theirs.batch_size or 1,
         cpu_ratio=_ratio(pairs, "cpu_s"),
         wall_ratio=_ratio(pairs, "wall_s"),
-        floor=workload.floor,
-        evalkit_cpu_s=cpu_s,
-        hflm_cpu_s=statistics.median(other.cpu_s for _, other in pairs),
+        floor=workload.floor if ours.device == "cpu" else None,
+        evalkit_cpu_s=_median(pairs, 0, "cpu_s"),
+        hflm_cpu_s=_median(pairs, 1, "cpu_s"),
+        evalkit_wall_s=_median(pairs, 0, "wall_s"),
+        hflm_wall_s=_median(pairs, 1, "wall_s"),
         **differences,
         tokens_requested=requested,
         tokens_computed=work.tokens,
         hflm_tokens_computed=their_work.tokens,
-        gflop_per_cpu_s=rate,
-        share_of_peak=rate / peak_per_cpu_s,
+        gflop_per_s=rate,
+        share_of_peak=rate / peak,
         evalkit_peak_bytes=memory[0][0],
         hflm_peak_bytes=memory[1][0],
         evalkit_working_bytes=memory[0][1],
@@ -120,14 +145,14 @@ def compare(
 
 
 def best_batch_size(workload: Workload, side: Side) -> Side:
-    """HFLM with the batch size that takes the fewest CPU seconds on the first documents."""
+    """HFLM with the batch size that is quickest on the first documents."""
     seconds = {}
     with child(side) as hflm:
         hflm.call("time", workload.method, workload.part(WARM_SHARE))
-        for size in BATCH_SIZES:
+        for size in BATCH_SIZES.get(side.device, BATCH_SIZES_OF_ACCELERATORS):
             hflm.call("use_batch_size", size)
             timing: Timing = hflm.call("time", workload.method, workload.part(TRIED_SHARE))
-            seconds[size] = timing.cpu_s
+            seconds[size] = getattr(timing, clock_of(side.device))
     return replace(side, batch_size=min(seconds, key=lambda size: seconds[size]))
 
 
@@ -157,6 +182,10 @@ def difference(
 
 def _value(answer: Any) -> float:
     return float(answer[0] if isinstance(answer, tuple | list) else answer)
+
+
+def _median(pairs: list[tuple[Timing, Timing]], side: int, name: str) -> float:
+    return statistics.median(getattr(pair[side], name) for pair in pairs)
 
 
 def _ratio(pairs: list[tuple[Timing, Timing]], name: str) -> float:

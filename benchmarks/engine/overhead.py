@@ -21,11 +21,11 @@ def main() -> None:
     with quick_imports():
         import evalkit.registry.yaml_task
         import evalkit.runner  # noqa: F401
-        from evalkit.engine import local
+        from evalkit.engine import computed, local
 
     imports = time.process_time() - STARTED[1]
     clock, loading = Clock(), 0.0
-    load, make = local.load_model, local.LocalEngine.__init__
+    load, make = computed.load_model, local.LocalEngine.__init__
 
     def load_clocked(*arguments, **settings):  # type: ignore[no-untyped-def]
         loaded = load(*arguments, **settings)
@@ -39,7 +39,7 @@ def main() -> None:
         loading += time.process_time() - start
         clock.cpu_s = 0.0  # the self-check's passes are a part of loading
 
-    local.load_model = load_clocked
+    computed.load_model = load_clocked
     local.LocalEngine.__init__ = make_clocked  # type: ignore[method-assign]
     model, mirror = sys.argv[1:]
     sys.argv = ["evalkit", "run", "--model", model, "--tasks", "hellaswag", "--mirror", mirror]

@@ -1,7 +1,9 @@
-"""One engine in a process of its own, so that its memory and CPU seconds are its own."""
+"""One engine: on a CPU in a process of its own, so that its memory and CPU seconds are its own."""
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,6 +26,11 @@ class Side:
     device: str
     dtype: str
     batch_size: int | None = None
+
+
+def clock_of(device: str) -> str:
+    """The part of a `Timing` that counts: CPU seconds, which a busy machine stretches least."""
+    return "cpu_s" if device == "cpu" else "wall_s"
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,10 @@ class Worker:
             settings["batch_size"] = side.batch_size
         self._lm = get_model(side.engine)(**settings)
         self._model = self._lm.engine.loaded.model if side.engine == "evalkit" else self._lm.model
-        self._memory = Memory(self._device)
+        # The weights are in memory before it is measured: they may be mapped from their file.
+        self._ask("loglikelihood", [Instance("loglikelihood", {}, ("The end", " is near"), 0)])
+        is_cpu = self._device.type == "cpu"
+        self._memory = ProcessMemory() if is_cpu else DeviceMemory(self._model)
 
     def matmul_peak(self) -> tuple[float, float]:
         """GFLOP per CPU second and per wall second of this machine's best matrix product."""
@@ -96,8 +106,9 @@ class Worker:
 
     def time(self, method: str, instances: list[Instance]) -> Timing:
         """Answer the instances and time it."""
-        cpu, wall = time.process_time(), time.perf_counter()
-        answers = self._ask(method, instances)
+        with self._memory.watch():
+            cpu, wall = time.process_time(), time.perf_counter()
+            answers = self._ask(method, instances)
         return Timing(time.process_time() - cpu, time.perf_counter() - wall, answers)
 
     def _ask(self, method: str, instances: list[Instance]) -> list[Any]:
@@ -134,33 +145,46 @@ class Worker:
 
     def memory(self) -> tuple[int, int]:
         """Most bytes in all, and most beyond those of the loaded model."""
-        return self._memory.peak(), self._memory.working()
+        return self._memory.most()
 
 
-class Memory:
-    """Memory of the device, or else of this process (Linux), from the loaded model on."""
+class ProcessMemory:
+    """Memory of this process (Linux), from the loaded model on."""
 
-    def __init__(self, device: Any) -> None:
+    def __init__(self) -> None:
+        self._loading, self._loaded = _status("VmHWM"), _status("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts again
+
+    def watch(self) -> AbstractContextManager[None]:
+        """Around what is measured; the kernel keeps the highest mark."""
+        return nullcontext()
+
+    def most(self) -> tuple[int, int]:
+        """Most bytes in all, and most beyond the loaded model."""
+        highest = _status("VmHWM")
+        return max(self._loading, highest), highest - self._loaded
+
+
+class DeviceMemory:
+    """Memory of a CUDA device, where both engines may have a model."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = sum(each.nbytes for each in model.parameters())
+        self._working = 0
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Around what is measured."""
         import torch
 
-        self._cuda = torch.cuda if device.type == "cuda" else None
-        self._loading = self._highest()
-        self._loaded = self._cuda.memory_allocated() if self._cuda else _status("VmRSS")
-        if self._cuda:
-            self._cuda.reset_peak_memory_stats()
-        else:
-            Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts again
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        yield
+        self._working = max(self._working, torch.cuda.max_memory_allocated() - before)
 
-    def peak(self) -> int:
-        """Most bytes since the start."""
-        return max(self._loading, self._highest())
-
-    def working(self) -> int:
-        """Most bytes beyond the loaded model."""
-        return self._highest() - self._loaded
-
-    def _highest(self) -> int:
-        return int(self._cuda.max_memory_allocated()) if self._cuda else _status("VmHWM")
+    def most(self) -> tuple[int, int]:
+        """Bytes of the weights and of the most beyond them, and the latter alone."""
+        return self._model + self._working, self._working
 
 
 def _status(name: str) -> int:

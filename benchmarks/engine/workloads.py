@@ -47,10 +47,17 @@ class Workload:
 
 @dataclass(frozen=True)
 class Source:
-    """Where requests come from: a checkpoint for the planner and a mirror for the data."""
+    """Where requests come from.
+
+    Attributes:
+        model: A checkpoint for the planner.
+        mirror: The data.
+        scale: Times as many documents as a CPU is asked.
+    """
 
     model: Path
     mirror: Path
+    scale: int = 1
 
     def task(self, name: str, documents: int, num_fewshot: int | None = None) -> list[Instance]:
         """The requests of a stock task."""
@@ -58,7 +65,7 @@ class Source:
             model=str(self.model),
             tasks=name,
             mirror=self.mirror,
-            limit=documents,
+            limit=self.scale * documents,
             num_fewshot=num_fewshot,
             store="memory://bench",
         )
@@ -74,7 +81,7 @@ class Source:
         made = [self.task(name, documents, num_fewshot) for name in names]
         for place, instances in enumerate(made):
             for instance in instances:
-                instance.doc_id += place * documents
+                instance.doc_id += place * self.scale * documents
         return [instance for instances in made for instance in instances]
 
     def words(self) -> list[str]:
@@ -96,7 +103,7 @@ def arc_like(source: Source) -> list[Instance]:
     """Four answers of some ten tokens over contexts of some 180."""
     words, draw = source.words(), random.Random(SEED)  # noqa: S311
     instances = []
-    for doc_id in range(12):
+    for doc_id in range(12 * source.scale):
         start = draw.randrange(len(words) - CONTEXT_WORDS)
         context = " ".join(words[start : start + CONTEXT_WORDS])
         for index in range(4):
@@ -111,7 +118,7 @@ def generation(source: Source) -> list[Instance]:
     words, draw = source.words(), random.Random(SEED)  # noqa: S311
     settings = {"until": [], "max_gen_toks": NEW_TOKENS, "do_sample": False}
     instances = []
-    for doc_id in range(32):
+    for doc_id in range(32 * source.scale):
         length = PROMPT_WORDS[doc_id % len(PROMPT_WORDS)]
         start = draw.randrange(len(words) - length)
         prompt = " ".join(words[start : start + length])

@@ -30,6 +30,8 @@ _DARK = {
 _LINES_LIGHT = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 _LINES_DARK = ["#56B4E9", "#E69F00", "#2EC49A", "#E4A3C8", "#F0E442", "#D98452"]
 LEGEND_LINE = 32
+DOTTED = 60
+"""With more points to a curve, dots would hide it; they still answer to the pointer."""
 _PADDING = {"left": 0, "top": 5, "right": 14, "bottom": 5}
 _ROWS: Spec = {"labelLimit": 210, "labelFlush": False, "ticks": False, "domain": False}
 
@@ -145,8 +147,10 @@ def curves(
     kind = "temporal" if when else "quantitative"
     axis = {"labelFlush": True, "grid": False, "labelOverlap": True}
     along: Spec = {"field": "position", "type": kind, "title": x, "axis": axis}
-    form = _time_format(rows["position"]) if when else "~s"
-    along["axis"] = {**axis, "format": form, "tickCount": 4 if when else 5}
+    if when:
+        along["axis"] = {**axis, "format": _time_format(rows["position"]), "tickCount": 4}
+    else:  # each tick in its own unit: 500 and 1k, not 0.5k
+        along["axis"] = {**axis, "labelExpr": "format(datum.value, '~s')", "tickCount": 5}
     up = {"field": "value", "type": "quantitative", "title": unit or None}
     up |= {
         "scale": {"zero": False, "nice": True},
@@ -158,11 +162,12 @@ def curves(
         *_numbers(".4g", "value", "ci_low", "ci_high"),
     ]
     band = {"y": {**up, "field": "ci_low"}, "y2": {"field": "ci_high"}}
+    dotted = rows["curve"].value_counts().max() <= DOTTED
     marks: list[Spec] = [
         {"mark": {"type": "area", "opacity": 0.18}, "encoding": band},
-        {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {"y": up}},
+        {"mark": {"type": "line", "strokeWidth": 2 if dotted else 1.5}, "encoding": {"y": up}},
         {
-            "mark": {"type": "point", "filled": True, "size": 36, "opacity": 1},
+            "mark": {"type": "point", "filled": True, "size": 36, "opacity": int(dotted)},
             "encoding": {"y": up, "tooltip": tooltip, "shape": {**colour, "scale": _shapes(names)}},
         },
     ]

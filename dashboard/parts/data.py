@@ -1,6 +1,7 @@
 """The store the dashboard was started on; what was read is kept until the store changes."""
 
 import os
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -20,9 +21,11 @@ from evalkit.results import (
     category_scores,
     compare,
     compare_series,
+    find_log,
     fingerprint,
     overview,
     pair_documents,
+    read_log,
     read_verdicts,
     read_votes,
     request_times,
@@ -35,6 +38,7 @@ from evalkit.results import (
 )
 
 STORE = "EVALKIT_STORE"
+MARK = "store as it was at the start of the script"
 
 
 def store() -> Store:
@@ -42,10 +46,19 @@ def store() -> Store:
     return Store(os.environ.get(STORE, "reports"))
 
 
+def look() -> None:
+    """Look once, at the start of a page's script, whether the store has changed."""
+    st.session_state[MARK] = fingerprint(store())
+
+
+def _mark() -> str:
+    return str(st.session_state[MARK])
+
+
 def view() -> Overview:
     """Manifests and scores of the store; stops the page with a sentence where there are none."""
     opened = store()
-    found = _overview(opened.url, fingerprint(opened))
+    found = _overview(opened.url, _mark())
     warn_of(found.problems)
     if found.runs.empty and found.problems:
         st.stop()
@@ -58,37 +71,51 @@ def view() -> Overview:
 def board(choice: Choice) -> Board:
     """What a leaderboard shows; not to be changed in place."""
     opened = store()
-    return _board(opened.url, fingerprint(opened), choice)
+    return _board(opened.url, _mark(), choice)
 
 
 def index(run_id: str, task: str, score: pd.Series) -> pd.DataFrame:
     """Index of a task's samples under the metric of a score; not to be changed in place."""
     opened = store()
-    return _index(opened.url, fingerprint(opened), run_id, task, score)
+    return _index(opened.url, _mark(), run_id, task, score)
 
 
 def containing(run_id: str, task: str, text: str) -> set[int]:
     """Ids of the documents that contain the text."""
     opened = store()
-    return _containing(opened.url, fingerprint(opened), run_id, task, text)
+    return _containing(opened.url, _mark(), run_id, task, text)
 
 
 def comparison(a: str, b: str) -> Comparison:
     """Run b against run a."""
     opened = store()
-    return _comparison(opened.url, fingerprint(opened), a, b)
+    return _comparison(opened.url, _mark(), a, b)
 
 
 def trainings() -> list[TrainingSeries]:
     """Trainings of which the store holds runs."""
     opened = store()
-    return _trainings(opened.url, fingerprint(opened))
+    return _trainings(opened.url, _mark())
+
+
+def training_log(series: TrainingSeries) -> pd.DataFrame | None:
+    """What was looked at in a training, also while it goes on; None where it is not at hand.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    opened = store()
+    path = find_log(_overview(opened.url, _mark()), series)
+    if path is None:
+        return None
+    found = path.stat()
+    return _training_log(path, found.st_mtime_ns, found.st_size)
 
 
 def trends(runs: tuple[str, ...], tasks: tuple[str, ...]) -> Series:
     """Curves of these tasks over a series of runs, with their trend tests."""
     opened = store()
-    return _trends(opened.url, fingerprint(opened), runs, tasks)
+    return _trends(opened.url, _mark(), runs, tasks)
 
 
 def verdicts() -> Verdicts:
@@ -100,13 +127,13 @@ def verdicts() -> Verdicts:
 def times(runs: tuple[str, ...]) -> RequestTimes:
     """Timed requests of these runs."""
     opened = store()
-    return _times(opened.url, fingerprint(opened), runs)
+    return _times(opened.url, _mark(), runs)
 
 
 def categories(run_id: str, task: str, score: pd.Series) -> pd.DataFrame:
     """A metric of a run by category."""
     opened = store()
-    return _categories(opened.url, fingerprint(opened), run_id, task, score)
+    return _categories(opened.url, _mark(), run_id, task, score)
 
 
 def votes() -> Votes:
@@ -118,7 +145,7 @@ def votes() -> Votes:
 def pairs(a: str, b: str, task: str) -> pd.DataFrame:
     """Documents that two runs both answered with a text."""
     opened = store()
-    return _pairs(opened.url, fingerprint(opened), a, b, task)
+    return _pairs(opened.url, _mark(), a, b, task)
 
 
 # The mark is part of each key: a run that is added or replaced is seen at the next reload.
@@ -147,12 +174,17 @@ def _containing(url: str, mark: str, run_id: str, task: str, text: str) -> set[i
 @st.cache_resource(max_entries=4, show_spinner="Comparing")
 def _comparison(url: str, mark: str, a: str, b: str) -> Comparison:
     manifests = _overview(url, mark).manifests
-    return compare(manifests[a], manifests[b], Store(url))
+    return compare(manifests[a], manifests[b], Store(url), around_damage=True)
 
 
 @st.cache_resource(max_entries=2)
 def _trainings(url: str, mark: str) -> list[TrainingSeries]:
     return training_series(_overview(url, mark))
+
+
+@st.cache_resource(max_entries=4)
+def _training_log(path: Path, mtime_ns: int, size: int) -> pd.DataFrame:
+    return read_log(path)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Testing the trends")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 from parts.text import visible
 
+FEW = 3
 UNREADABLE = "Some runs of this store cannot be read and are left out."
 
 
@@ -16,8 +17,9 @@ def say(headline: str, detail: str = "") -> None:
 
 
 def warn_of(problems: Sequence[str], headline: str = UNREADABLE) -> None:
-    """Tell that parts of the store could not be read, and which."""
-    if problems:
-        st.warning(headline)
-        with st.expander("What is wrong with them"):
-            st.text(visible("\n".join(problems)))
+    """Tell that parts of the store could not be read, and which; many of them behind a click."""
+    if not problems:
+        return
+    st.warning(headline)
+    with st.expander("What is wrong with them") if len(problems) > FEW else st.container():
+        st.text(visible("\n".join(problems)))

@@ -1,6 +1,7 @@
 """Arena: people judge blind pairs of two runs' texts; their votes rank the runs."""
 
 import secrets
+from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +12,7 @@ from parts.pick import pick, pick_run
 from parts.sample import text_block
 from parts.text import number, visible
 
+from evalkit.errors import DataError
 from evalkit.results import (
     CRITERIA,
     Overview,
@@ -51,10 +53,13 @@ def page() -> None:
         "Your name", key="rater", bind="query-params", placeholder="so that your votes stay yours"
     ).strip()
     mine = votes.rows[_of_pair(votes.rows, a, b, task)]
-    if rater:
-        _judge(a, b, task, rater, mine)
-    else:
-        st.info("Give a name to begin.")
+    try:
+        if rater:
+            _judge(a, b, task, rater, mine)
+        else:
+            st.info("Give a name to begin.")
+    except DataError as error:
+        say("The samples of this task cannot be read.", str(error))
     if st.toggle("Show the results (tells which run is which)", key="results", bind="query-params"):
         _results(found, votes.rows[votes.rows["task"] == task])
 
@@ -86,8 +91,9 @@ def _choices(found: Overview) -> tuple[str, str, str] | None:
 def _default(tasks: list[str], a: str, b: str) -> str:
     """The first task whose samples hold texts; older manifests do not say which do."""
     for task in tasks[:20]:
-        if len(data.pairs(a, b, task)):
-            return task
+        with suppress(DataError):
+            if len(data.pairs(a, b, task)):
+                return task
     return tasks[0]
 
 

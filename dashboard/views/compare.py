@@ -8,16 +8,16 @@ from parts import data
 from parts.charts import forest
 from parts.differences import differences
 from parts.links import link
-from parts.messages import say
+from parts.messages import say, warn_of
 from parts.pick import pick, pick_run
 from parts.text import number, visible
 
-from evalkit.errors import UsageError
+from evalkit.errors import DataError, EvalkitError
 from evalkit.results import Comparison, Overview, figure_flips, manifest_differences
 
 PRIMARY = "primary"
 EVERY = "all"
-FLIPS = 10
+FLIPS = 16
 TALL = 30
 PER_LINE = 3
 COUNTED = {"better": "better", "worse": "worse", "open": "not told apart"}
@@ -28,6 +28,7 @@ STANDINGS = {
     "untested": "not tested",
     "": "",
 }
+DAMAGED = "Samples of some tasks cannot be read; these tasks are left out."
 LEGEND = (
     "B − A over the samples both runs answered, with its 95 % interval. p is corrected (Holm) for "
     "all tests of the comparison; B is called better or worse where it is below 0.05. The smallest "
@@ -45,7 +46,7 @@ def page() -> None:
         return
     try:
         comparison = data.comparison(a, b)
-    except UsageError as error:
+    except EvalkitError as error:
         say("These two runs cannot be compared.", str(error))
     else:
         _figures(comparison, every)
@@ -65,14 +66,18 @@ def _choices(found: Overview) -> tuple[str, str, bool]:
 
 def _figures(comparison: Comparison, every: bool) -> None:
     """Differences as a forest plot and a table, and the samples behind one of them."""
+    warn_of(list(comparison.damaged.values()), DAMAGED)
+    for note in comparison.notes:
+        st.text(visible(note))
     rows = differences(comparison, every=every)
+    if rows.empty:
+        st.info("The two runs share no figure.")
+        return
     counts = rows["standing"].value_counts()
     told = [f"{counts.get(key, 0)} {word}" for key, word in COUNTED.items()]
     st.header(f"B against A: {', '.join(told)}")
     _forest(rows)
     _table(rows)
-    for note in comparison.notes:
-        st.text(visible(note))
     _flipped(comparison, rows)
 
 
@@ -138,7 +143,11 @@ def _flipped(comparison: Comparison, rows: pd.DataFrame) -> None:
     figures = list(rows["figure"])
     chosen = pick("Of", figures, "of", figures[0])
     figure = comparison.differences[int(rows.index[figures.index(chosen)])]
-    found = figure_flips(comparison, figure, FLIPS)
+    try:
+        found = figure_flips(comparison, figure, FLIPS)
+    except DataError as error:
+        say("The samples of this task cannot be read.", str(error))
+        return
     if not found:
         st.info("No sample of it changed.")
         return
@@ -167,7 +176,11 @@ def _flipped(comparison: Comparison, rows: pd.DataFrame) -> None:
         "b": text("Answer of B", width=180),
     }
     st.dataframe(table, hide_index=True, column_config=config, alt="Samples that changed")
-    st.caption(f"At most {FLIPS} are listed, those that B lost first.")
+    if len(found) < (figure.wins or 0) + (figure.losses or 0):
+        st.caption(
+            f"{len(found)} of {figure.losses} that B lost and {figure.wins} that it won, the "
+            "largest changes of both."
+        )
     runs = {"a": comparison.baseline.run_id, "b": comparison.candidate.run_id}
     link("Read them side by side", "samples", **runs, task=figure.task, order="largest change")
 

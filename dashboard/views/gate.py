@@ -125,7 +125,7 @@ def _margins(kept: Verdicts) -> None:
     order = (latest["margin"] / scale).sort_values(kind="stable").index.tolist()
     chosen = st.multiselect(
         "Rules", order, key="rules", bind="query-params", format_func=visible,
-        placeholder=f"the {min(CHARTS, len(order))} nearest to their limits",
+        placeholder="those nearest to their limits",
     )  # fmt: skip
     drawn = chosen or order[:CHARTS]
     for start in range(0, len(drawn), PER_LINE):

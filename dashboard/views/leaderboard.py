@@ -58,7 +58,7 @@ def page() -> None:
     with sorting:
         runs = _sorted(board)
     _table(runs, board)
-    _charts(runs, board.scores)
+    _charts(runs, board)
 
 
 def _filters(found: Overview) -> dict[str, object]:
@@ -110,8 +110,7 @@ def _family(found: Overview) -> str | None:
 
 def _sorted(board: Board) -> pd.DataFrame:
     """Runs, newest first or by one figure, the best on top and those without it last."""
-    figures = list(dict.fromkeys(board.scores["figure"]))
-    by = pick("Sort by", [NEWEST, *figures], "sort", NEWEST)
+    by = pick("Sort by", [NEWEST, *board.figures], "sort", NEWEST)
     if by == NEWEST:
         return board.runs
     rows = board.scores[board.scores["figure"] == by].set_index("run_id")
@@ -121,9 +120,16 @@ def _sorted(board: Board) -> pd.DataFrame:
     return board.runs.loc[order.index]
 
 
+def _of(runs: pd.DataFrame, board: Board) -> tuple[list[str], pd.DataFrame]:
+    """Figures and scores of some runs of a board."""
+    scores = board.scores[board.scores["run_id"].isin(runs["run_id"])]
+    known = set(scores["figure"].unique())
+    return [name for name in board.figures if name in known], scores
+
+
 def _table(runs: pd.DataFrame, board: Board) -> None:
-    shown, scores = runs.head(ROWS), board.scores
-    figures = list(dict.fromkeys(scores["figure"]))
+    shown = runs.head(ROWS)
+    figures, scores = _of(shown, board)
     if len(shown) < len(runs):
         st.caption(f"The first {ROWS} of {len(runs)} runs; search or filter to see others.")
     if len(figures) > FIGURES:
@@ -156,7 +162,7 @@ def _table(runs: pd.DataFrame, board: Board) -> None:
 
 def _wide(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Runs by figures as text, named and dated."""
-    texts = cells(scores[scores["run_id"].isin(runs["run_id"])])
+    texts = cells(scores)
     wide = runs[["run_id", "label"]].merge(texts, on="run_id", how="left").drop(columns="run_id")
     wide["date"] = runs["created"].dt.strftime("%d %b %Y").fillna("").to_numpy()
     wide["label"] = [visible(name) for name in wide["label"]]
@@ -199,11 +205,11 @@ def _exports(runs: pd.DataFrame, scores: pd.DataFrame) -> None:
         st.download_button("LaTeX", lambda: as_latex(wide()), "leaderboard.tex", "text/x-tex")
 
 
-def _charts(runs: pd.DataFrame, scores: pd.DataFrame) -> None:
-    figures = list(dict.fromkeys(scores["figure"]))
-    count = CHARTS if len(figures) <= CHARTS else CHARTS_OF_MANY
-    order = [visible(name) for name in runs["label"].head(CHART_ROWS)]
+def _charts(runs: pd.DataFrame, board: Board) -> None:
     rows = runs[["run_id", "label"]].head(CHART_ROWS)
+    figures, scores = _of(rows, board)
+    count = CHARTS if len(figures) <= CHARTS else CHARTS_OF_MANY
+    order = [visible(name) for name in rows["label"]]
     rows = rows.merge(scores[scores["figure"].isin(figures[:count])], on="run_id")
     rows["label"] = [visible(name) for name in rows["label"]]
     st.header("Intervals")

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 from parts import data
+from parts.cells import arrow
 from parts.charts import intervals
 from parts.links import link
 from parts.messages import say
@@ -52,7 +53,7 @@ def _table(found: Overview, scores: pd.DataFrame, chosen: list[str]) -> None:
     table = pd.DataFrame(
         {
             "family": [visible(name) for name in kinds["family"]],
-            "figure": [visible(name) + _arrow(b) for name, b in _directed(kinds)],
+            "figure": [visible(name) + arrow(b) for name, b in _directed(kinds)],
         }
     )
     for place, run in enumerate(chosen):
@@ -87,11 +88,7 @@ def _categories(found: Overview, scores: pd.DataFrame, chosen: list[str]) -> Non
     figure = pick("Figure", figures, "of", first)
     st.caption(f"{'↑ more' if _is(mine, figure) else '↓ less'} is better"
                if _is(mine, figure) is not None else "Neither direction is better")  # fmt: skip
-    parts = {
-        run: data.categories(run, row["task"], row)
-        for run in chosen
-        for _, row in _rows(scores, run, figure)
-    }
+    parts, damaged = _parts(scores, figure, chosen)
     ends = _ends(list(parts.values()))
     for run, place in zip(chosen, st.columns(len(chosen)), strict=True):
         with place:
@@ -99,20 +96,33 @@ def _categories(found: Overview, scores: pd.DataFrame, chosen: list[str]) -> Non
                 st.text(visible(found.manifests[run].name))
             if run in parts:
                 _one_run(parts[run], mine.loc[figure], ends)
+            elif run in damaged:
+                say("The samples of this figure cannot be read.", damaged[run])
             else:
                 st.info("This run has no such figure.")
     st.caption(LEGEND)
     _worst(chosen[0], mine.loc[figure].rename(figure))
 
 
-def _rows(scores: pd.DataFrame, run: str, figure: str) -> list[tuple[int, pd.Series]]:
-    """The run's score of the figure, if it has it."""
-    mine = scores[(scores["run_id"] == run) & (scores["figure"] == figure)]
-    return list(mine.head(1).iterrows())
+def _parts(
+    scores: pd.DataFrame, figure: str, chosen: list[str]
+) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """The figure by category in each run that has it; and of each that is damaged, a sentence."""
+    parts, damaged = {}, {}
+    for run in chosen:
+        mine = scores[(scores["run_id"] == run) & (scores["figure"] == figure)]
+        for _, row in mine.head(1).iterrows():
+            try:
+                parts[run] = data.categories(run, row["task"], row)
+            except DataError as error:
+                damaged[run] = str(error)
+    return parts, damaged
 
 
 def _ends(parts: list[pd.DataFrame]) -> tuple[float, float] | None:
     """What an axis has to reach that all the charts share."""
+    if not parts:
+        return None
     figures = pd.concat([rows[["value", "ci_low", "ci_high"]] for rows in parts]).stack().dropna()
     return (float(figures.min()), float(figures.max())) if figures.nunique() > 1 else None
 
@@ -167,10 +177,6 @@ def _is(rows: pd.DataFrame, figure: str) -> bool | None:
 def _direction(score: pd.Series) -> bool | None:
     better = score["higher_is_better"]
     return None if better is None or better != better else bool(better)
-
-
-def _arrow(better: bool | None) -> str:
-    return {True: " ↑", False: " ↓", None: ""}[better]
 
 
 def _cell(row: pd.Series) -> str:

@@ -5,10 +5,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from parts import data
+from parts.messages import say
 from parts.pick import pick, pick_run
 from parts.sample import draw_sample
 from parts.text import digits_for, label, number, visible
 
+from evalkit.errors import DataError
 from evalkit.results import Overview, paired_index, sample_rows, select_samples
 
 PER_PAGE = 12
@@ -33,8 +35,11 @@ def page() -> None:
         st.info("This run has no scores, so there are no samples to show.")
         return
     index = data.index(score["run_id"], score["task"], score)
-    if other is not None:
-        index = paired_index(index, data.index(other["run_id"], other["task"], other))
+    beside = None if other is None else _beside(other)
+    if beside is None:
+        other = None
+    else:
+        index = paired_index(index, beside)
     st.caption(_summary(index, paired=other is not None))
     rows = _filtered(index, score, paired=other is not None)
     if rows.empty:
@@ -42,6 +47,15 @@ def page() -> None:
     else:
         _table(_one_page(rows), score, other)
     _detail(found, index, rows, score, other)
+
+
+def _beside(other: pd.Series) -> pd.DataFrame | None:
+    """Index of the run beside it; its damage costs only its own half of the page."""
+    try:
+        return data.index(other["run_id"], other["task"], other)
+    except DataError as error:
+        say("The samples of the run beside it cannot be read, so it is not shown.", str(error))
+        return None
 
 
 def _scores(found: Overview) -> tuple[pd.Series | None, pd.Series | None]:

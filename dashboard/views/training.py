@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 from parts import data
+from parts.cells import heading
 from parts.charts import curves
 from parts.links import link
 from parts.messages import say
@@ -11,10 +12,12 @@ from parts.text import number, visible
 
 from evalkit.errors import EvalkitError
 from evalkit.results import (
+    LOOKED_AT,
     POSITIONS,
     Overview,
     TrainingSeries,
     datasheet,
+    log_curve,
     loss_curve,
     pedigree,
     score_curves,
@@ -23,6 +26,17 @@ from evalkit.results import (
 CHARTS = 9
 PER_LINE = 3
 TESTED = 6
+EVENTS = 10
+LOSSES = ("loss", "held_out_loss")
+BESIDE = ("learning_rate", "grad_norm", "tokens_per_s")
+LOGGED = (
+    "From the training's own metrics.parquet: each point is the mean since the one before it, the "
+    "band holds eight of ten points around; a ring marks a spike."
+)
+RECORDED = (
+    "The mean loss that each checkpoint recorded; a ring marks a spike. Every step of it is shown "
+    "where the training's metrics.parquet lies beside its checkpoints on this machine."
+)
 LEGEND = (
     "Each task's primary figure with the 95 % interval of each checkpoint. Values measured on "
     "other documents or another definition of the task than most of the series are left out."
@@ -59,23 +73,97 @@ def page() -> None:
 
 
 def _losses(found: Overview, shown: list[TrainingSeries], along: str) -> None:
-    st.header("Training loss")
+    """Losses of the trainings' own logs; without its log, those that the checkpoints recorded."""
+    st.header("Losses")
+    logs = {series.name: _log(series) for series in shown}
+    known = {name: log for name, log in logs.items() if log is not None}
     parts = [
-        loss_curve(found, series, along).assign(curve=visible(series.name)) for series in shown
+        _logged(known[series.name], series.name, along)
+        if series.name in known
+        else _recorded(found, series, along)
+        for series in shown
     ]
     rows = pd.concat(parts, ignore_index=True)
     if rows.empty:
-        st.info("The checkpoints of this series recorded no loss.")
+        st.info("Neither the checkpoints of this series nor a log beside them tell a loss.")
         return
-    rows = rows.assign(ci_low=float("nan"), ci_high=float("nan"), marked=rows["spike"])
-    rows["label"] = [visible(name) for name in rows["label"]]
-    curves(rows, "Training loss by checkpoint", x=POSITIONS[along], unit="nats a token")
-    for row in rows[rows["marked"]].itertuples():
-        st.text(
-            f"▲ Loss spike in {row.label}: {number(row.value)} nats at {row.position:,.0f} "
-            f"({row.curve})."
+    curves(rows, "Losses of the training", x=POSITIONS[along], unit="nats a token")
+    _events(rows)
+    st.caption(LOGGED if known else RECORDED)
+    _beside_losses(known, along)
+
+
+def _log(series: TrainingSeries) -> pd.DataFrame | None:
+    try:
+        return data.training_log(series)
+    except EvalkitError as error:
+        say("The log of this training cannot be read.", str(error))
+        return None
+
+
+def _logged(log: pd.DataFrame, name: str, along: str) -> pd.DataFrame:
+    """Both losses of a log as curves."""
+    parts = []
+    for quantity in LOSSES:
+        curve = log_curve(log, quantity, along)
+        unlike = curve["event"] if quantity == "loss" else ""
+        parts.append(
+            curve.assign(
+                curve=f"{visible(name)}, {LOOKED_AT[quantity]}",
+                label=unlike,
+                marked=unlike == "spike",
+                told=curve["detail"] if quantity == "loss" else "",
+            )
         )
-    st.caption("Mean loss that each checkpoint recorded; a ring marks a spike.")
+    return pd.concat(parts, ignore_index=True).drop(columns=["event", "detail"])
+
+
+def _recorded(found: Overview, series: TrainingSeries, along: str) -> pd.DataFrame:
+    """The loss that each checkpoint recorded as a curve."""
+    rows = loss_curve(found, series, along)
+    told = [
+        f"Loss spike in {row.label}: {number(row.value)} nats at {row.position:,.0f}."
+        if row.spike
+        else ""
+        for row in rows.itertuples()
+    ]
+    return rows.assign(
+        curve=f"{visible(series.name)}, recorded in checkpoints",
+        label=[visible(name) for name in rows["label"]],
+        ci_low=float("nan"),
+        ci_high=float("nan"),
+        marked=rows["spike"],
+        told=told,
+    ).drop(columns=["spike", "run_id"])
+
+
+def _events(rows: pd.DataFrame) -> None:
+    """Spikes and plateaus in words, the first of them."""
+    told = rows[rows["told"] != ""]
+    several = told["curve"].nunique() > 1
+    for row in told.head(EVENTS).itertuples():
+        sign = "▲" if row.marked else "▬"
+        st.text(visible(f"{sign} {row.told}" + (f" ({row.curve})" if several else "")))
+    if len(told) > EVENTS:
+        st.caption(f"The first {EVENTS} of {len(told)} events.")
+
+
+def _beside_losses(logs: dict[str, pd.DataFrame], along: str) -> None:
+    """Learning rate, gradient and speed, each in a small chart."""
+    found = {}
+    for quantity in BESIDE:
+        parts = [
+            log_curve(log, quantity, along).assign(curve=visible(name))
+            for name, log in logs.items()
+        ]
+        rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        if len(rows):
+            found[quantity] = rows.rename(columns={"event": "label"}).drop(columns="detail")
+    for (quantity, rows), place in zip(found.items(), st.columns(PER_LINE), strict=False):
+        with place.container(border=True):
+            title = LOOKED_AT[quantity].capitalize()
+            st.text(title)
+            curves(rows, f"{title} of the training", x=POSITIONS[along])
 
 
 def _scores(found: Overview, shown: list[TrainingSeries], along: str) -> None:
@@ -105,9 +193,7 @@ def _scores(found: Overview, shown: list[TrainingSeries], along: str) -> None:
 
 
 def _curve(figure: str, rows: pd.DataFrame, along: str) -> None:
-    better = rows["higher_is_better"].dropna()
-    arrow = "" if better.empty else " ↑" if better.iloc[0] else " ↓"
-    st.text(visible(figure) + arrow)
+    st.text(visible(heading(figure, rows)))
     unit = rows["unit"].dropna()
     curves(
         rows.drop(columns=["higher_is_better"]),

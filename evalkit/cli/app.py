@@ -35,6 +35,7 @@ from evalkit.cli import (
     train,
     validate,
     validate_probes,
+    variants,
     watch,
 )
 from evalkit.cli.output import fail, plain
@@ -75,6 +76,7 @@ for command in (
     finetune,
     sweep,
     compress,
+    variants,
     detector,
     validate_probes,
     forgetting,
@@ -87,7 +89,7 @@ _EXTRAS = {"matplotlib": "plots"} | dict.fromkeys(
     ("datasketch", "ftfy", "lingua", "optuna", "peft", "phonenumbers", "torchao", "trafilatura",
      "trl", "xxhash"),
     "train",
-)  # fmt: skip
+) | dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "variants")  # fmt: skip
 """Package that not every installation has -> the extra that brings it."""
 
 

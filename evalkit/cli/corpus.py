@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,8 +68,12 @@ def corpus(
         mirror=mirror,
     )
     _tell(reader.datasheet)
-    folder = f" --out {out}" if out else ""
-    note(f"See {reader.folder / 'datasheet.md'}; learn from it: evalkit train {recipe}{folder}")
+    settings = "".join(f" --set {quote(text)}" for text in set_ or ())
+    folder = f" --out {quote(str(out))}" if out else ""
+    note(
+        f"See {reader.folder / 'datasheet.md'}; learn from it: "
+        f"evalkit train {recipe}{settings}{folder}"
+    )
 
 
 def _tell(sheet: "Datasheet") -> None:

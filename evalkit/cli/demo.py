@@ -44,7 +44,7 @@ def demo(
         "checkpoints/demo"
     ),
 ) -> None:
-    """Train two small checkpoints, measure them, compare them, gate them; about four minutes."""
+    """Train two small checkpoints, measure them, compare them, gate them; some minutes, offline."""
     from evalkit.cli.quiet import quiet_libraries
 
     quiet_libraries()

@@ -60,6 +60,8 @@ def ls(
 
 def print_leaderboard(store: str, pattern: str = "*", run_ids: Sequence[str] | None = None) -> None:
     """Print each task's primary metric for some runs, the newest by default, side by side."""
+    import pandas as pd
+
     from evalkit.results import Store, leaderboard, overview
 
     found = overview(Store(store))
@@ -70,7 +72,8 @@ def print_leaderboard(store: str, pattern: str = "*", run_ids: Sequence[str] | N
     if not newest:
         note(f"{store} holds no runs{'' if pattern == '*' else f' named {pattern}'}.")
         return
-    board = leaderboard(found.scores[found.scores.run_id.isin(newest)])
+    scores = pd.concat([found.scores, found.suites]) if len(found.suites) else found.scores
+    board = leaderboard(scores[scores.run_id.isin(newest)].reset_index(drop=True))
     labels = dict(zip(found.runs.run_id, found.runs.label, strict=True))
     rows = []
     for heading, group in board.groupby("figure", sort=False):

@@ -55,6 +55,7 @@ def profile(
     ] = None,
     device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
     dtype: Annotated[str, typer.Option(help=describe("dtype"))] = "float32",
+    compile_: Annotated[bool, typer.Option("--compile", help=describe("compile"))] = False,
     mirror: Annotated[
         str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
     ] = None,
@@ -79,6 +80,7 @@ def profile(
         goodput=_limits(goodput or []),
         device=device,
         dtype=dtype,
+        compile=compile_,
         mirror=mirror,
         store=store,
         name=name,

@@ -34,9 +34,7 @@ def overrides(settings: Iterable[str] | None) -> dict[str, str]:
     for text in settings or ():
         key, equals, value = text.partition("=")
         if not (key and equals):
-            raise UsageError(
-                f"--set takes KEY=VALUE, such as optimisation.steps=100, not {text!r}."
-            )
+            raise UsageError(f"--set takes KEY=VALUE, such as name=mine, not {text!r}.")
         found[key] = value
     return found
 

@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evalkit.cli.output import DEFAULT_STORE, StoreOption, note
 from evalkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from evalkit.results.report_page import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +26,10 @@ def report(
         Path | None, typer.Option("--html", help="Write one self-contained HTML file.")
     ] = None,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", help="Write Markdown; - prints it.")
+        Path | None,
+        typer.Option(
+            "--markdown", help="Write Markdown, with its pictures in a folder; - prints it."
+        ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
@@ -34,13 +40,30 @@ def report(
         _check(option, path)
     from evalkit.results import Store
     from evalkit.results.report import make_report
-    from evalkit.results.report_page import report_html, report_markdown
+    from evalkit.results.report_page import report_html
 
     made = make_report(Store(store), runs)
     if html is not None:
         _write(html, report_html(made))
     if markdown is not None:
-        _write(markdown, report_markdown(made))
+        _write_markdown(markdown, made)
+
+
+def _write_markdown(path: Path, made: "Report") -> None:
+    from evalkit.results.report_page import report_markdown, report_pictures
+
+    pictures = report_pictures(made)
+    if path == Path("-") or not pictures:
+        _write(path, report_markdown(made))
+        return
+    folder = path.with_name(f"{path.stem}-pictures")
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, picture in pictures.items():
+            (folder / name).write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror}.") from error
+    _write(path, report_markdown(made, folder.name))
 
 
 def _check(option: str, path: Path | None) -> None:

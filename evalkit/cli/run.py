@@ -46,6 +46,7 @@ def run(
     device_per_worker: Annotated[str, typer.Option(help=describe("device_per_worker"))] = "auto",
     device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
     dtype: Annotated[str, typer.Option(help=describe("dtype"))] = "float32",
+    compile_: Annotated[bool, typer.Option("--compile", help=describe("compile"))] = False,
     seed: Annotated[int, typer.Option(help=describe("seed"))] = 0,
     mirror: Annotated[
         str | None,
@@ -100,6 +101,7 @@ def run(
         "device_per_worker": device_per_worker,
         "device": device,
         "dtype": dtype,
+        "compile": compile_,
         "seed": seed,
         "mirror": mirror,
         "include_path": include_path or [],
@@ -165,7 +167,7 @@ def print_run(result: "RunResult", store: str, as_json: bool) -> None:
 def _typed(context: typer.Context, given: dict[str, Any]) -> dict[str, Any]:
     """The options that the user has named, defaults left out."""
     named = {
-        {"more_tasks": "tasks", "tag": "tags"}.get(name, name)
+        {"more_tasks": "tasks", "tag": "tags", "compile_": "compile"}.get(name, name)
         for name in context.params
         if str(getattr(context.get_parameter_source(name), "name", "")) != "DEFAULT"
     }
@@ -256,6 +258,7 @@ def _print_result(result: "RunResult", store: str) -> None:
             score.n,
         )
         for score in result.scores
+        if score.tasks is None
     ]
     print_table(
         ("Tasks", "Version", "Filter", "n-shot", "Metric", "", "Value", "Stderr", "95 % CI", "n"),
@@ -272,22 +275,14 @@ def _print_result(result: "RunResult", store: str) -> None:
 
 def _print_suites(result: "RunResult") -> None:
     """One figure for each suite whose file says how its tasks make one."""
-    from pathlib import Path
-
-    from evalkit.registry import Registry
-    from evalkit.runner.suites import suite_figures
-
-    manifest = result.manifest
-    if all(len(tasks) < 2 for tasks in manifest.suites.values()):
-        return
-    paths = [Path(folder) for folder in manifest.settings.get("include_path", [])]
-    figures = suite_figures(manifest.suites, result.scores, Registry(paths))
-    if figures:
-        print()
-        print_table(
-            ("Suite", "Tasks", "Filter", "Metric", "Value", "Stderr", "n"),
-            [
-                (f.suite, f.tasks, f.filter, f.metric, figure(f.value), figure(f.stderr), f.n)
-                for f in figures
-            ],
+    rows = [
+        (
+            score.task, score.tasks, score.filter, score.metric, figure(score.value),
+            figure(score.stderr), interval(score.ci_low, score.ci_high), score.n,
         )
+        for score in result.scores
+        if score.tasks is not None
+    ]  # fmt: skip
+    if rows:
+        print()
+        print_table(("Suite", "Tasks", "Filter", "Metric", "Value", "Stderr", "95 % CI", "n"), rows)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli.output import note
+from evalkit.cli.recipes import HelpRecipeOption, SetOption, overrides
 from evalkit.cli.task_texts import texts_of_tasks
-from evalkit.errors import UsageError
 from evalkit.settings import describe
 
 if TYPE_CHECKING:
@@ -34,18 +34,11 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the training in the folder, if any.")
     ] = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change one key of the recipe; repeatable."
-        ),
-    ] = None,
+    set_: SetOption = None,
     mirror: Annotated[
         Path | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
     ] = None,
-    help_recipe: Annotated[
-        bool, typer.Option("--help-recipe", help="Print every key of a recipe and its default.")
-    ] = False,
+    help_recipe: HelpRecipeOption = False,
 ) -> None:
     """Train a series of checkpoints; without a recipe, on the bundled micro-world."""
     from evalkit import training
@@ -76,7 +69,7 @@ def _recipe(name: str | None, kept: Path | None, changes: list[str] | None) -> "
 
     if name is None and kept is not None and kept.is_file():
         name = str(kept)
-    return load_recipe(name, settings_of(changes))
+    return load_recipe(name, overrides(changes))
 
 
 def _tests(recipe: "Recipe", mirror: Path | None) -> "Iterator[TaskText]":
@@ -85,19 +78,3 @@ def _tests(recipe: "Recipe", mirror: Path | None) -> "Iterator[TaskText]":
 
     if isinstance(recipe.corpus, TextCorpus):
         yield from texts_of_tasks(recipe.corpus.decontaminate.tasks, (), mirror)
-
-
-def settings_of(changes: list[str] | None) -> dict[str, str]:
-    """What `--set` was given, by key.
-
-    Raises:
-        UsageError: One of them is no KEY=VALUE.
-    """
-    return dict(_pair(text) for text in changes or [])
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise UsageError(f"--set takes KEY=VALUE, such as corpus.rude_share=0.5, not {text!r}.")
-    return key, value

@@ -1,5 +1,6 @@
 """`evalkit validate-probes`: do the probes find what was planted?"""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,9 @@ def validate_probes(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first N documents of each probe.")
     ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Checkpoints made at a time; by default one a core.")
+    ] = None,
 ) -> None:
     """Train checkpoints with known effects in them and see whether the probes find these."""
     from evalkit.cli.quiet import quiet_libraries
@@ -50,7 +54,7 @@ def validate_probes(
         overrides={**_STUDY_RECIPE, **dict(_pair(text) for text in set_ or [])},
         limit=limit,
     )
-    _measure(settings)
+    _measure(settings, jobs or os.cpu_count() or 1)
     figures = validity.figures(settings)
     verdicts = validity.judge(settings.planted, figures)
     from evalkit.validity.report import HEADERS, verdict_rows
@@ -68,16 +72,20 @@ def validate_probes(
 
 
 _STUDY_RECIPE = {
-    "architecture.layers": "2",
+    "corpus.shares": "{creatures: 36, manners: 4, ordering: 4, reports: 4, tales: 4, trades: 48}",
+    "tokenizer.vocabulary": "1024",
+    "architecture.layers": "1",
     "architecture.width": "128",
-    "architecture.heads": "2",
-    "architecture.feed_forward": "384",
-    "pretraining.steps": "1500",
+    "architecture.heads": "4",
+    "architecture.feed_forward": "512",
+    "pretraining.steps": "1000",
+    "pretraining.batch_size": "4",
+    "pretraining.learning_rate": "6e-3",
 }
-"""Smaller than the usual checkpoint and trained as long: it learns what is planted, and quicker."""
+"""A small checkpoint that reads of little else than what the probes ask, and so learns it all."""
 
 
-def _measure(settings: "StudySettings") -> None:
+def _measure(settings: "StudySettings", jobs: int) -> None:
     from evalkit import validity
     from evalkit.cli.detector import write_micro_detector
 
@@ -87,7 +95,7 @@ def _measure(settings: "StudySettings") -> None:
     if is_needed and not (detector / "config.json").is_file():
         note("Training the detector of rude replies ...")
         write_micro_detector(detector)
-    for number, cell in enumerate(validity.measure(settings, detector), 1):
+    for number, cell in enumerate(validity.measure(settings, detector, jobs), 1):
         note(f"{number} of {total}: {cell.name}")
 
 

@@ -102,6 +102,9 @@ def use_plans(model: Any) -> bool:
         model.set_attn_implementation(NAME)
     except (ValueError, AttributeError, KeyError, ImportError):
         return False
+    if model.device.type == "cuda":
+        # cuDNN builds a program for each new shape, some 50 ms, and forests have a new one each.
+        torch.backends.cuda.enable_cudnn_sdp(False)
     return bool(model.config._attn_implementation == NAME)
 
 

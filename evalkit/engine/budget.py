@@ -11,6 +11,9 @@ TOKENS = 1024
 ROWS = 64
 # Logits are the largest thing in memory; a pass computes no more of them than fit in this.
 LOGIT_BYTES = 2**26
+CACHE_BYTES = 2**30
+# An accelerator answers a few tokens no sooner than many: everything is so many times larger there.
+ACCELERATOR = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +25,32 @@ class Budget:
         predictions: Positions with logits in a scoring pass.
         rows: Texts generated side by side.
         spans: Continuations scored in a pass; None for as many as the rest allows.
+        cache_bytes: Keys and values of the texts in the making.
     """
 
     tokens: int
     predictions: int
     rows: int = ROWS
     spans: int | None = None
+    cache_bytes: int = CACHE_BYTES
 
     @classmethod
     def for_model(cls, model: Any, batch_size: int | None = None) -> "Budget":
         """The usual budget for a transformers model.
 
         Args:
-            model: Its vocabulary decides how many predictions fit.
+            model: Its vocabulary decides how many predictions fit, its device how much is usual.
             batch_size: Most requests in a pass.
         """
         vocabulary = model.config.get_text_config().vocab_size
-        predictions = max(64, LOGIT_BYTES // (4 * vocabulary))
-        return cls(TOKENS, predictions, batch_size or ROWS, batch_size)
+        scale = 1 if model.device.type == "cpu" else ACCELERATOR
+        return cls(
+            tokens=scale * TOKENS,
+            predictions=max(64, scale * LOGIT_BYTES // (4 * vocabulary)),
+            rows=batch_size or scale * ROWS,
+            spans=batch_size,
+            cache_bytes=scale * CACHE_BYTES,
+        )
 
     def halved(self) -> "Budget":
         """Half of everything.

@@ -18,6 +18,8 @@ ADAPTER_CONFIG = "adapter_config.json"
 _ADAPTER_WEIGHTS = "adapter_model.safetensors"
 # In the order in which lm-eval looks for them.
 CONTEXT_LENGTH_NAMES = ("n_positions", "max_position_embeddings", "n_ctx")
+ONNX_WEIGHTS = "model.onnx"
+ONNX_DATA = f"{ONNX_WEIGHTS}.data"
 _LONGEST_NAME = 255
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _TOKENIZER_FILES = (
@@ -45,8 +47,8 @@ class Checkpoint:
     Attributes:
         path: The folder.
         config: Content of config.json.
-        weights: The safetensors files, sorted by name.
-        tensors: Tensor name -> shape, from the files' headers.
+        weights: The safetensors files, sorted by name; or the ONNX model and its data.
+        tensors: Tensor name -> shape, from the safetensors files' headers.
         trusts_code: Whether the user has allowed Python code in the folder to run.
         base: Where the folder holds an adapter, the checkpoint that it is added to; config,
             weights and tensors are then of both.
@@ -70,7 +72,14 @@ class Checkpoint:
     @property
     def parameters(self) -> int:
         """Number of weights stored; tied ones count once."""
+        if self.is_onnx:
+            return int((self.training or {}).get("parameters", 0))
         return sum(prod(shape) for shape in self.tensors.values())
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether it is an exported model, which transformers cannot load."""
+        return self.weights[0].name == ONNX_WEIGHTS
 
     @property
     def embedding_rows(self) -> int | None:
@@ -148,7 +157,8 @@ def open_checkpoint(
     weights = _weight_files(path)
     tensors: dict[str, tuple[int, ...]] = {}
     for file in weights:
-        tensors.update(_read_header(file))
+        if file.suffix == ".safetensors":
+            tensors.update(_read_header(file))
     if not _has_tokenizer(path):
         raise DataError(
             f"{path} has no tokenizer; copy its tokenizer files (tokenizer.json) into the folder."
@@ -229,6 +239,8 @@ def _weight_files(path: Path) -> tuple[Path, ...]:
     files = tuple(sorted(path.glob("*.safetensors")))
     if files:
         return files
+    if (path / ONNX_WEIGHTS).is_file():
+        return tuple(f for f in (path / ONNX_WEIGHTS, path / ONNX_DATA) if f.is_file())
     _refuse_pickled(path)
     raise DataError(f"{path} is no checkpoint: it has no *.safetensors file.")
 

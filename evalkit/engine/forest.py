@@ -215,7 +215,10 @@ class _Planner:
 
 
 class _Builder:
-    """Grows one pass span by span; `path` holds the places of the newest span's tokens."""
+    """Grows one pass span by span.
+
+    `path` holds the places of the newest span's tokens, `trail` the tokens themselves.
+    """
 
     def __init__(self, start: int, level: int) -> None:
         self.start = start
@@ -224,8 +227,11 @@ class _Builder:
         self.depths: list[int] = []
         self.ends: list[int] = []
         self.path: list[int] = []
+        self.trail: list[int] = []
         self.members: list[int] = []
-        self.places: list[tuple[int, int, int]] = []
+        self.places: list[int] = []
+        self.targets: list[int] = []
+        self.owners: list[int] = []
 
     def cost(self, span: Span) -> int:
         """Tokens that the span would add."""
@@ -235,16 +241,19 @@ class _Builder:
         shared = self._shared(span)
         for place in self.path[shared:]:
             self.ends[place] = len(self.tokens)
-        del self.path[shared:]
-        for depth in range(self.start + shared, len(span.tokens) - 1):
-            self.path.append(len(self.tokens))
-            self.tokens.append(span.tokens[depth])
-            self.depths.append(depth)
-            self.ends.append(0)
+        size, low = len(span.tokens) - 1, self.start + shared
+        new = size - low
+        del self.path[shared:], self.trail[shared:]
+        self.trail.extend(span.tokens[low:size])
+        self.path.extend(range(len(self.tokens), len(self.tokens) + new))
+        self.tokens.extend(span.tokens[low:size])
+        self.depths.extend(range(low, size))
+        self.ends.extend([0] * new)
         self.members.append(owner)
-        first = max(len(span.tokens) - 1 - span.scored, self.start)
-        for depth in range(first, len(span.tokens) - 1):
-            self.places.append((self.path[depth - self.start], span.tokens[depth + 1], owner))
+        first = max(size - span.scored, self.start)
+        self.places.extend(self.path[first - self.start : size - self.start])
+        self.targets.extend(span.tokens[first + 1 :])
+        self.owners.extend([owner] * (size - first))
 
     def finish(self) -> Pass:
         ends = np.array(self.ends)
@@ -255,16 +264,13 @@ class _Builder:
             ends=ends,
             level=self.level,
             keep=False,
-            **_columns(self.places),
+            places=np.array(self.places, dtype=np.int64),
+            targets=np.array(self.targets, dtype=np.int64),
+            owners=np.array(self.owners, dtype=np.int64),
         )
 
     def _shared(self, span: Span) -> int:
-        inputs = span.tokens[self.start : -1]
-        limit = min(len(self.path), len(inputs))
-        for depth in range(limit):
-            if self.tokens[self.path[depth]] != inputs[depth]:
-                return depth
-        return limit
+        return common_prefix(self.trail, list(span.tokens[self.start : -1]))
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from evalkit.engine.attention import Layer, attending
+from evalkit.engine.budget import ACCELERATOR
 from evalkit.engine.forest import Pass, Places
 from evalkit.engine.loading import LoadedModel
 
 # Neighbouring subtrees smaller than this attend together: one call costs more than the masked
-# waste. One of twice the size is cut where it branches.
+# waste, on an accelerator so many times more. One of twice the size is cut where it branches.
 _GROUP = 128
 # A comb, a text with an answer every few words, would be cut into as many groups as it has answers.
 _DEEPEST = 16
@@ -47,12 +48,12 @@ class ForestRunner:
             self._model.dtype,
             self._device,
             remember or step.keep,
-            torch.from_numpy(wanted).to(self._device),
+            on_device(wanted, self._device),
         )
         with attending(plan):
             logits = self._model(
-                input_ids=_row(step.tokens, self._device),
-                position_ids=_row(step.depths, self._device),
+                input_ids=on_device(step.tokens, self._device)[None],
+                position_ids=on_device(step.depths, self._device)[None],
                 logits_to_keep=plan.wanted,
                 use_cache=False,
             ).logits[0]
@@ -139,27 +140,28 @@ class ForestAttention:
         deepest = int(self.step.depths.max())
         window = window if window is not None and window <= deepest else None
         if window not in self._masks:
-            groups = _cut(self.step.ends, 0, len(self.step.ends), ())
+            size = _GROUP if self.device.type == "cpu" else ACCELERATOR * _GROUP
+            groups = _cut(self.step.ends, 0, len(self.step.ends), (), size)
             self._masks[window] = [(group, self._mask(group, window)) for group in groups]
         return self._masks[window]
 
     def _mask(self, group: "Group", window: int | None) -> Tensor | None:
         """Added to the scores, shape (tokens, seen and own tokens); None where plainly causal."""
         own = slice(group.low, group.high)
-        ends, depths = self.step.ends[own], self.step.depths[own]
         below = np.arange(int(self.step.depths[0]) if self.prefix else 0)
-        path = [self.step.depths[low:high] for low, high in group.path]
-        above = np.concatenate([below, *path]) if group.path else below
-        if not len(above) and window is None and (ends == group.high).all():
+        above = np.concatenate([below, *(self.step.depths[low:high] for low, high in group.path)])
+        if not len(above) and window is None and (self.step.ends[own] == group.high).all():
             return None
-        place = np.arange(group.low, group.high)
-        seen = (place[:, None] >= place) & (place[:, None] < ends)
-        seen = np.concatenate([np.ones((len(place), len(above)), dtype=bool), seen], axis=1)
+        ends, depths = (
+            on_device(part, self.device) for part in (self.step.ends[own], self.step.depths[own])
+        )
+        place = torch.arange(group.low, group.high, device=self.device)
+        hidden = place.new_zeros(len(place), len(above) + len(place), dtype=torch.bool)
+        hidden[:, len(above) :] = (place[:, None] < place) | (place[:, None] >= ends)
         if window is not None:
-            seen &= depths[:, None] - np.concatenate([above, depths]) < window
-        mask = torch.zeros(seen.shape, dtype=self.dtype)
-        mask.masked_fill_(torch.from_numpy(~seen), -torch.inf)
-        return mask.to(self.device)
+            hidden |= depths[:, None] - torch.cat([on_device(above, self.device), depths]) >= window
+        mask = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device)
+        return mask.masked_fill_(hidden, -torch.inf)
 
 
 class Group(NamedTuple):
@@ -176,20 +178,22 @@ class Group(NamedTuple):
     path: tuple[tuple[int, int], ...]
 
 
-def _cut(ends: Places, low: int, high: int, path: tuple[tuple[int, int], ...]) -> Iterator[Group]:
+def _cut(
+    ends: Places, low: int, high: int, path: tuple[tuple[int, int], ...], size: int
+) -> Iterator[Group]:
     """Groups of neighbouring subtrees; a large subtree's stem, and what branches from it, apart."""
     start = place = low
     while place < high:
         end = int(ends[place])
-        is_large = end - place >= 2 * _GROUP and len(path) < _DEEPEST
+        is_large = end - place >= 2 * size and len(path) < _DEEPEST
         stem = _stem(ends, place, end) if is_large else end
         if stem < end:
             if start < place:
                 yield Group(start, place, path)
             yield Group(place, stem, path)
-            yield from _cut(ends, stem, end, (*path, (place, stem)))
+            yield from _cut(ends, stem, end, (*path, (place, stem)), size)
             start = end
-        elif end - start >= _GROUP or end == high:
+        elif end - start >= size or end == high:
             yield Group(start, end, path)
             start = end
         place = end
@@ -209,5 +213,9 @@ def _along(group: Group, own: Tensor, below: Tensor | None) -> Tensor:
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
 
-def _row(values: Places, device: torch.device) -> Tensor:
-    return torch.from_numpy(values)[None].to(device)
+def on_device(values: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor there; a CUDA device is not waited for."""
+    tensor = torch.from_numpy(values)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

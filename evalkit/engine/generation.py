@@ -17,11 +17,10 @@ from evalkit.engine.forest import plan_passes
 from evalkit.engine.forward import ForestAttention, ForestRunner, KeyValues
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.rows import RowCache
+from evalkit.engine.step import Step, StepDecoder
 from evalkit.engine.tokenization import Span
 from evalkit.errors import UsageError
 from evalkit.types import Decoding, Response
-
-CACHE_BYTES = 2**30
 
 
 @dataclass(slots=True)
@@ -52,17 +51,23 @@ class Generator:
         planned: Whether its attention goes by plans; if not, texts are made one by one.
         budget: Its rows are the most texts side by side, its tokens the most prompt tokens in a
             pass; `budget` afterwards is what it was halved to.
+        step: Computes the passes in the model's stead, where it is exported or compiled.
 
     Attributes:
-        bytes_per_token: Of keys and values over all layers; None where attention goes by no plan.
+        bytes_per_token: Of keys and values over all layers; None where the model keeps them itself.
         cut: Prompts whose beginnings did not fit beside their new tokens.
     """
 
-    def __init__(self, loaded: LoadedModel, planned: bool, budget: Budget) -> None:
-        self._loaded = loaded
+    def __init__(
+        self, loaded: LoadedModel, planned: bool, budget: Budget, step: Step | None = None
+    ) -> None:
+        self._loaded, self._step = loaded, step
         self.budget = budget
         self.cut = 0
         self.bytes_per_token = _bytes_per_token(loaded) if planned else None
+        if step is not None:
+            numbers = sum(heads * size for heads, size in step.shapes)
+            self.bytes_per_token = numbers * step.dtype.itemsize
 
     def generate(
         self, prompts: Sequence[list[int]], decodings: Sequence[Decoding]
@@ -149,9 +154,12 @@ class Generator:
             return
         if self.bytes_per_token is not None:
             capacity = max(len(row.prompt) + row.decoding.max_new_tokens for row in rows)
-            held = max(1, CACHE_BYTES // (capacity * self.bytes_per_token))
+            held = max(1, self.budget.cache_bytes // (capacity * self.bytes_per_token))
             slots = min(self.budget.rows, held, len(rows))
-            yield from _Decoder(self._loaded, self, rows, slots, capacity).run()
+            if self._step is not None:
+                yield from StepDecoder(self._step, self._loaded, self, rows, slots).run()
+            else:
+                yield from _Decoder(self._loaded, self, rows, slots, capacity).run()
             return
         for row in rows:
             ends = partial(self._ends, row)

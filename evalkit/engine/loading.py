@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from transformers.utils import logging as transformers_logging
 
 from evalkit.engine.checkpoint import CONTEXT_LENGTH_NAMES, Checkpoint
+from evalkit.engine.int4 import run_int4_on_cpu
 from evalkit.errors import DataError, UsageError
 
 DTYPES = {
@@ -76,6 +77,11 @@ def load_model(
         DataError: transformers or peft cannot build the model from the folder.
         UsageError: The device or dtype is not available.
     """
+    if checkpoint.is_onnx:
+        raise UsageError(
+            f"{checkpoint.path} is an ONNX model, which is measured (evalkit run, profile) and "
+            "nothing else; take the checkpoint that it was exported from."
+        )
     place = pick_device(device)
     if dtype not in DTYPES:
         raise UsageError(f"--dtype {dtype} is unknown; take one of {', '.join(DTYPES)}.")
@@ -103,11 +109,19 @@ def load_model(
     if checkpoint.base is not None:
         model = _with_adapter(model, checkpoint)
     model.requires_grad_(False)
-    model.eval().to(place)
+    if place.type == "cpu":
+        run_int4_on_cpu(model)
+    return loaded_model(model.eval().to(place), tokenizer, place, checkpoint)
+
+
+def loaded_model(
+    model: Any, tokenizer: PreTrainedTokenizerBase, device: torch.device, checkpoint: Checkpoint
+) -> LoadedModel:
+    """A transformers model with what its configuration and tokenizer say of it."""
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
-        device=place,
+        device=device,
         max_length=_max_length(model.config, tokenizer) - checkpoint.virtual_tokens,
         prefix_token=prefix_token(tokenizer, checkpoint),
         stop_tokens=_stop_tokens(model, tokenizer),

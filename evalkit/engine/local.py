@@ -8,9 +8,10 @@ import torch
 
 from evalkit.engine.budget import Budget
 from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.computed import load
 from evalkit.engine.cpu import pack_linears
 from evalkit.engine.generation import Generator
-from evalkit.engine.loading import device_name, load_model, load_tokenizer
+from evalkit.engine.loading import device_name, load_tokenizer
 from evalkit.engine.scoring import Scorer
 from evalkit.engine.tokenization import Encoder, Span
 from evalkit.engine.tuning import tuned
@@ -46,6 +47,7 @@ class LocalEngine:
         dtype: `float32`, `bfloat16`, `float16`, or `auto` for the checkpoint's own.
         batch_size: Most requests in one forward pass; None for the usual budget, `auto` for what a
             short measurement finds quickest here, threads included.
+        compiled: Whether torch.compile makes the forward pass; requests are then batched plainly.
 
     Raises:
         DataError: The tokenizer or the weights cannot be loaded or do not fit each other.
@@ -59,15 +61,16 @@ class LocalEngine:
         device: str = "auto",
         dtype: str = "float32",
         batch_size: int | Literal["auto"] | None = None,
+        compiled: bool = False,
     ) -> None:
         started = time.perf_counter()
         tokenizer = load_tokenizer(checkpoint)
-        self.loaded = load_model(checkpoint, tokenizer, device, dtype)
+        self.loaded, self._step = load(checkpoint, tokenizer, device, dtype, compiled)
         self._encoder = Encoder(tokenizer, self.loaded.prefix_token, self.loaded.max_length)
         budget = Budget.for_model(
             self.loaded.model, batch_size if isinstance(batch_size, int) else None
         )
-        self._scorer = Scorer(self.loaded, budget)
+        self._scorer = Scorer(self.loaded, budget, self._step)
         self.packed_weights = (
             self._scorer.packed
             and self.loaded.device.type == "cpu"
@@ -75,7 +78,7 @@ class LocalEngine:
         )
         if batch_size == "auto" and self._scorer.packed:
             budget = self._scorer.budget = tuned(self.loaded, budget)
-        self._generator = Generator(self.loaded, self._scorer.packed, budget)
+        self._generator = Generator(self.loaded, self._scorer.packed, budget, self._step)
         self._wanted = budget
         self.load_s = time.perf_counter() - started
         self._remarks = _ignored_settings(self.loaded.model.generation_config)
@@ -122,6 +125,7 @@ class LocalEngine:
             "threads": torch.get_num_threads(),
             "token_budget": scored.tokens,
             "rows": made.rows,
+            **({"computed_by": self._step.name} if self._step else {}),
         }
 
     def count_tokens(self, text: str) -> int:

@@ -56,5 +56,9 @@ def make_engine_here(
     if isinstance(opened, Endpoint):
         return EndpointEngine(opened, settings.concurrency)
     return LocalEngine(
-        opened, device=settings.device, dtype=settings.dtype, batch_size=settings.batch_size
+        opened,
+        device=settings.device,
+        dtype=settings.dtype,
+        batch_size=settings.batch_size,
+        compiled=settings.compile,
     )

@@ -6,6 +6,7 @@ reference that the forest is checked against on loading.
 
 import inspect
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +15,40 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.tokenization import Span
 from evalkit.types import Decoding
+
+
+class Padded(NamedTuple):
+    """Spans side by side, padded on the right.
+
+    Attributes:
+        ids: What the model reads, shape (spans, width).
+        seen: 1 for each token that is none of the padding, of the same shape.
+        first: First column whose prediction is wanted of any span.
+        rows: For each scored token, span by span, where its prediction is among those of the
+            columns from `first` on, row by row.
+    """
+
+    ids: Tensor
+    seen: Tensor
+    first: int
+    rows: list[int]
+
+
+def padded(spans: Sequence[Span]) -> Padded:
+    """Lay spans into one batch."""
+    width = max(len(span.tokens) - 1 for span in spans)
+    ids = torch.zeros(len(spans), width, dtype=torch.long)
+    seen = torch.zeros(len(spans), width, dtype=torch.long)
+    for row, span in enumerate(spans):
+        ids[row, : len(span.tokens) - 1] = torch.tensor(span.tokens[:-1])
+        seen[row, : len(span.tokens) - 1] = 1
+    first = min(len(span.tokens) - 1 - span.scored for span in spans)
+    rows = [
+        row * (width - first) + place - first
+        for row, span in enumerate(spans)
+        for place in range(len(span.tokens) - 1 - span.scored, len(span.tokens) - 1)
+    ]
+    return Padded(ids, seen, first, rows)
 
 
 @torch.inference_mode()
@@ -25,26 +60,16 @@ def score_batch(loaded: LoadedModel, spans: Sequence[Span]) -> tuple[Tensor, lis
     Returns:
         Logits of shape (rows, vocabulary), and for each scored token, span by span, its row.
     """
-    width = max(len(span.tokens) - 1 for span in spans)
-    ids = torch.zeros(len(spans), width, dtype=torch.long)
-    seen = torch.zeros(len(spans), width, dtype=torch.long)
-    for row, span in enumerate(spans):
-        ids[row, : len(span.tokens) - 1] = torch.tensor(span.tokens[:-1])
-        seen[row, : len(span.tokens) - 1] = 1
-    first = min(len(span.tokens) - 1 - span.scored for span in spans)
+    batch = padded(spans)
+    wanted = batch.ids.shape[1] - batch.first
     keeps = "logits_to_keep" in inspect.signature(loaded.model.forward).parameters
     logits = loaded.model(
-        input_ids=ids.to(loaded.device),
-        attention_mask=seen.to(loaded.device),
+        input_ids=batch.ids.to(loaded.device),
+        attention_mask=batch.seen.to(loaded.device),
         use_cache=False,
-        **({"logits_to_keep": width - first} if keeps else {}),
-    ).logits[:, -(width - first) :]
-    rows = [
-        row * logits.shape[1] + place - first
-        for row, span in enumerate(spans)
-        for place in range(len(span.tokens) - 1 - span.scored, len(span.tokens) - 1)
-    ]
-    return logits.flatten(0, 1), rows
+        **({"logits_to_keep": wanted} if keeps else {}),
+    ).logits[:, -wanted:]
+    return logits.flatten(0, 1), batch.rows
 
 
 @torch.inference_mode()

@@ -4,21 +4,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Rows of logits that stay in the processor's cache while they are summed.
+from evalkit.engine.forward import on_device
+
+# Rows of logits that stay in a processor's cache while they are summed.
 CHUNK = 8
 
 
 @torch.inference_mode()
-def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[Tensor, Tensor]:
     """Log-probabilities (float64) of target tokens, and whether each is the most likely.
+
+    A CUDA device is not waited for: what is returned lies there still.
 
     Args:
         logits: Shape (rows, vocabulary).
         rows: Which row predicts each target, shape (n,).
         targets: Token ids, shape (n,).
     """
-    row, target = (torch.from_numpy(part).to(logits.device) for part in (rows, targets))
+    row, target = (on_device(part, logits.device) for part in (rows, targets))
     picked = logits[row, target].float()
+    if logits.device.type != "cpu":
+        totals = logits.float().logsumexp(-1)
+        return (picked - totals[row]).double(), logits.argmax(-1)[row] == target
     parts = torch.split(logits, CHUNK)
     totals = torch.cat([part.float().logsumexp(-1) for part in parts])
     # A comparison with the largest is many times quicker than asking for its place.
@@ -26,4 +33,4 @@ def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[np.ndar
     hits = right.nonzero()[:, 0]
     # Of equal logits the first counts, as everywhere else.
     right[hits] = logits[row[hits]].argmax(-1) == target[hits]
-    return (picked - totals[row]).double().cpu().numpy(), right.cpu().numpy()
+    return (picked - totals[row]).double(), right

@@ -1,18 +1,22 @@
 """Log-likelihoods of spans."""
 
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from evalkit.engine.budget import Budget, is_out_of_memory
-from evalkit.engine.forest import needed_passes, plan_passes
+from evalkit.engine.forest import Pass, needed_passes, plan_passes
 from evalkit.engine.forward import ForestRunner
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.plain import score_batch
 from evalkit.engine.reading import read
 from evalkit.engine.self_check import forest_is_right
+from evalkit.engine.step import Step
+from evalkit.engine.step import score_batch as step_batch
 from evalkit.engine.tokenization import Span
 
 NO_PLAN = "does not allow planned attention"
@@ -32,18 +36,23 @@ class Scorer:
     Args:
         loaded: The model.
         budget: The most a pass holds; `budget` afterwards is what it was halved to.
+        step: Computes the passes in the model's stead, where it is exported or compiled.
     """
 
-    def __init__(self, loaded: LoadedModel, budget: Budget) -> None:
-        self._loaded = loaded
+    def __init__(self, loaded: LoadedModel, budget: Budget, step: Step | None = None) -> None:
+        self._loaded, self._step = loaded, step
         self.budget = budget
         self._runner = ForestRunner(loaded)
         self._alone = _positions_depend_on_length(loaded.model.config.get_text_config())
-        self.packed = not self._alone and forest_is_right(loaded, self._runner, self._score_one)
+        self.packed = not (step or self._alone) and forest_is_right(
+            loaded, self._runner, self._score_one
+        )
 
     @property
     def why_plain(self) -> str:
         """Why requests are batched plainly, where they are."""
+        if self._step is not None:
+            return f"is computed by {self._step.name}"
         return "has positions that change with the longest text" if self._alone else NO_PLAN
 
     def score(
@@ -80,15 +89,9 @@ class Scorer:
         totals = np.zeros(len(spans))
         greedy = np.ones(len(spans), dtype=bool)
         missing = np.array([span.scored for span in spans])
-        budget = self.budget
-        passes = plan_passes(spans, budget.tokens, budget.predictions, budget.spans)
-        for step in needed_passes(passes, skipped):
-            logits, _ = self._runner.run(step)
-            if not len(step.places):
-                continue
-            values, right = read(logits, step.rows, step.targets)
-            np.add.at(totals, step.owners, values)
-            np.logical_and.at(greedy, step.owners, right)
+        for step, values, right in self._read_passes(spans, skipped):
+            np.add.at(totals, step.owners, values.cpu().numpy())
+            np.logical_and.at(greedy, step.owners, right.cpu().numpy())
             np.subtract.at(missing, step.owners, 1)
             done = [int(i) for i in np.unique(step.owners) if not missing[i]]
             yield [
@@ -96,6 +99,21 @@ class Scorer:
                 for i in done
             ]
         self._runner.forget()
+
+    def _read_passes(
+        self, spans: Sequence[Span], skipped: NDArray[np.bool_]
+    ) -> Iterator[tuple[Pass, Tensor, Tensor]]:
+        """Passes with what `read` says of them; an accelerator is at the next one meanwhile."""
+        budget, running = self.budget, deque[tuple[Pass, Tensor, Tensor]]()
+        ahead = 0 if self._loaded.device.type == "cpu" else 1
+        passes = plan_passes(spans, budget.tokens, budget.predictions, budget.spans)
+        for step in needed_passes(passes, skipped):
+            logits, _ = self._runner.run(step)
+            if len(step.places):
+                running.append((step, *read(logits, step.rows, step.targets)))
+            if len(running) > ahead:
+                yield running.popleft()
+        yield from running
 
     def _score_plainly(
         self, spans: Sequence[Span], skipped: NDArray[np.bool_]
@@ -114,9 +132,12 @@ class Scorer:
         return self._score_alike([span])[0].loglikelihood
 
     def _score_alike(self, spans: Sequence[Span]) -> list[SpanScore]:
-        logits, rows = score_batch(self._loaded, spans)
+        if self._step is not None:
+            logits, rows = step_batch(self._step, spans, self._loaded.device)
+        else:
+            logits, rows = score_batch(self._loaded, spans)
         targets = np.array([token for span in spans for token in span.tokens[-span.scored :]])
-        values, right = read(logits, np.array(rows), targets)
+        values, right = (part.cpu().numpy() for part in read(logits, np.array(rows), targets))
         cuts = np.cumsum([span.scored for span in spans])[:-1]
         return [
             SpanScore(float(v.sum()), bool(g.all()), bool(np.isfinite(v).all()))

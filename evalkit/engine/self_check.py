@@ -99,7 +99,7 @@ def _sums(
         logits, plan = runner.run(step)
         windows.update(plan.windows)
         if len(step.places):
-            np.add.at(totals, step.owners, read(logits, step.rows, step.targets)[0])
+            np.add.at(totals, step.owners, read(logits, step.rows, step.targets)[0].cpu().numpy())
     return [float(total) for total in totals]
 
 

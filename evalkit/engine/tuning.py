@@ -11,13 +11,14 @@ from evalkit.engine.forward import ForestRunner
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.tokenization import Span
 
-SIZES = (16, 64, 256, 1024, 2048, 4096)
+SIZES = (16, 64, 256, 1024, 2048, 4096, 8192, 16384)
 THREADS_SIZE = 256
 SECONDS = 4.0
 # A bigger pass has to be this much quicker a token to be worth its memory.
 GAIN = 1.05
 # Texts side by side are worth adding up to the size that reaches this share of the best rate.
 NEARLY = 0.8
+_PASSES = 2
 
 
 def tuned(loaded: LoadedModel, budget: Budget) -> Budget:
@@ -32,7 +33,9 @@ def tuned(loaded: LoadedModel, budget: Budget) -> Budget:
         _choose_threads(loaded, deadline)
     rates: dict[int, float] = {}
     for size in SIZES:
-        rate = _tokens_per_second(loaded, size) if time.perf_counter() < deadline else None
+        expected = _PASSES * size / max(rates.values()) if rates else 0.0
+        in_time = time.perf_counter() + expected < deadline
+        rate = _tokens_per_second(loaded, size) if in_time else None
         if rate is None:
             break
         rates[size] = rate
@@ -52,7 +55,7 @@ def _choose_threads(loaded: LoadedModel, deadline: float) -> None:
 
 
 def _tokens_per_second(loaded: LoadedModel, size: int) -> float | None:
-    """Of the quicker of two passes over `size` tokens, in texts as long as the model takes.
+    """Of the quickest of a few passes over `size` tokens, in texts as long as the model takes.
 
     None where they do not fit into memory.
     """
@@ -66,7 +69,7 @@ def _tokens_per_second(loaded: LoadedModel, size: int) -> float | None:
     passes = list(plan_passes(spans, size, size))
     runner = ForestRunner(loaded)
     best = float("inf")
-    for _ in range(2):
+    for _ in range(_PASSES):
         start = time.perf_counter()
         try:
             for step in passes:

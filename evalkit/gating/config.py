@@ -73,6 +73,8 @@ class Rule(_Strict):
         max_rise: How far a metric may rise above the baseline; not for metrics where higher is
             better.
         test: How a difference is tested; `auto` chooses by the metric.
+        pooled: Whether the figure that a suite's file makes of its tasks is meant, instead of
+            each task's own.
         repeats: How often a timing is taken by `evalkit gate --model`, in turns with the baseline's
             checkpoint.
     """
@@ -85,6 +87,7 @@ class Rule(_Strict):
     max_drop: MarginField = None
     max_rise: MarginField = None
     test: TestName = "auto"
+    pooled: bool = False
     repeats: int = Field(5, ge=3, le=100)
 
     @model_validator(mode="after")
@@ -176,10 +179,12 @@ class GateConfig(_Strict):
     @field_validator("rules")
     @classmethod
     def _said_once(cls, rules: tuple[Rule, ...] | None) -> tuple[Rule, ...] | None:
-        given: dict[tuple[str | None, ...], int] = {}
+        given: dict[tuple[str | bool | None, ...], int] = {}
         for number, rule in enumerate(rules or (), 1):
             for limit in (name for name in LIMITS if getattr(rule, name) is not None):
-                first = given.setdefault((rule.task, rule.metric, rule.filter, limit), number)
+                first = given.setdefault(
+                    (rule.task, rule.pooled, rule.metric, rule.filter, limit), number
+                )
                 if first != number:
                     about = " ".join(filter(None, (rule.task, rule.metric, rule.filter)))
                     raise ValueError(f"rules {first} and {number} both give {limit} of {about}")

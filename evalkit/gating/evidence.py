@@ -36,8 +36,12 @@ class Evidence:
         return {figure for figure, score in self.scores.items() if score["unit"] in TIMED}
 
     def difference(self, figure: Figure) -> Difference | None:
-        """The figure's row in the comparison."""
-        rows = self.comparison.differences if self.comparison else ()
+        """The figure's row in the comparison; for a suite's own figure it is made here."""
+        if self.comparison is None:
+            return None
+        if pd.notna(self.scores[figure]["tasks"]):
+            return self.comparison.suite_difference(*figure, seed=self.seed)
+        rows = self.comparison.differences
         return next((row for row in rows if (row.task, row.metric, row.filter) == figure), None)
 
     def unpaired(self, task: str) -> str:

@@ -13,7 +13,7 @@ from evalkit.gating.verdict import INCOMPLETE, NO_BASELINE, UNDECIDED, Check, Le
 from evalkit.metrics.aggregation import AGGREGATIONS
 from evalkit.results import Difference
 from evalkit.results.text import number
-from evalkit.stats import value_p
+from evalkit.stats import t_p, value_p
 
 # Batch size, order and threads move a mean log-likelihood in its fifth digit; a checkpoint against
 # itself must pass, however consistent so small a difference is.
@@ -224,6 +224,8 @@ def _value_test(
 ) -> tuple[float | None, float | None]:
     """P-value of the value being `bound`, and the standard deviation of one sample."""
     task, metric, filter_ = figure
+    if pd.notna(score["tasks"]):
+        return _suite_test(bound, score)
     aggregation = AGGREGATIONS.get(score["aggregation"])
     if aggregation is None:
         return None, None
@@ -239,6 +241,16 @@ def _value_test(
     p = value_p(rows, score["aggregation"], bound, clusters, seed=evidence.seed)
     stderr = _defined(score["stderr"])
     return p, None if stderr is None else stderr * float(np.sqrt(len(rows)))
+
+
+def _suite_test(bound: float, score: pd.Series) -> tuple[float | None, float | None]:
+    """The same of a suite's own figure, by its pooled error."""
+    stderr, n = _defined(score["stderr"]), int(score["n"])
+    if stderr is None:
+        return None, None
+    units = n if pd.isna(score["n_clusters"]) else int(score["n_clusters"])
+    freedom = max(1, units - int(score["tasks"]))
+    return t_p(float(score["value"]) - bound, stderr, freedom), stderr * float(np.sqrt(n))
 
 
 def _defined(value: float) -> float | None:

@@ -107,6 +107,7 @@ def _run(settings: RunSettings, threads: int | None = None) -> _Measured:
     result: RunResult = execute(make_plan(settings))
     store, run_id = Store(settings.store), result.manifest.run_id
     scores = store.scores([run_id]).fillna({"filter": "none"})
+    scores = scores[scores["tasks"].isna()]  # a suite's figure has no samples of its own
     statistics = {}
     for task in result.manifest.tasks:
         samples = store.samples(run_id, task, ["filter", "doc_id", "statistics"])

@@ -78,8 +78,12 @@ def questions(
     """
     found = []
     for number, rule in enumerate(rules, 1):
-        tasks = _tasks(rule.task, run, {figure[0] for figure in directions}, expected)
-        if not tasks:
+        present = {figure[0] for figure in directions}
+        tasks = _tasks(rule.task, run, present, expected)
+        if rule.pooled:
+            tasks = [rule.task] if rule.task in run.suites and rule.task in present else []
+            found += [] if tasks else _missing(rule, rule.task, _unpooled(rule.task, run))
+        elif not tasks:
             names = [*run.tasks, *run.suites, *sorted(expected)]
             found += _missing(rule, rule.task, _lacks(f"task {rule.task!r}", rule.task, names))
         for task in tasks:
@@ -146,6 +150,13 @@ def _limits(
             f"better there; give {other}."
         )
     return useful
+
+
+def _unpooled(name: str, run: TaskNames) -> str:
+    """Why there is no one figure of what is named."""
+    if name not in run.suites:
+        return _lacks(f"suite {name!r}", name, [*run.suites])
+    return f"the run has no one figure of {name}; the suite's file has no aggregate_metric_list"
 
 
 def _unknown(rule: Rule, task: str, known: Sequence[tuple[str, str]]) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from evalkit.errors import UsageError
 from evalkit.gating.config import Defaults, GateConfig
 from evalkit.gating.decide import Settled
 from evalkit.gating.looks import Look, look
@@ -74,6 +75,12 @@ def measure_sequentially(
     from evalkit.runner import make_plan
     from evalkit.runner.run import record
 
+    pooled = next((rule.task for rule in config.rules or () if rule.pooled), None)
+    if pooled is not None:
+        raise UsageError(
+            f"A rule asks for one figure of {pooled}, which --sequential cannot stop early for; "
+            "gate without it, or leave pooled out."
+        )
     created, started = datetime.now(UTC), time.perf_counter()
     plan = make_plan(settings)
     engine = make_engine(plan.checkpoint, settings)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from evalkit.probes.base import Probe
 from evalkit.probes.option_order import preference
-from evalkit.probes.rows import own_file, read_rows
+from evalkit.probes.rows import OWN_LICENCE, own_file, read_rows
 from evalkit.types import Document, Metric, Request, RequestKind, Response, Sample, digest
 
 
@@ -27,6 +27,7 @@ class MicroContamination(Probe):
     name = "micro_contamination"
     family = "contamination"
     source = "tasks/contamination/micro_texts.jsonl"
+    licence = OWN_LICENCE
     metrics: ClassVar = {
         "exact_preference": Metric(higher_is_better=False),
         "exact_gap": Metric(higher_is_better=False, unit="nats/token"),

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from evalkit.probes.base import Probe
 from evalkit.probes.paired import paired_score
-from evalkit.probes.rows import own_file, read_rows
+from evalkit.probes.rows import OWN_LICENCE, own_file, read_rows
 from evalkit.types import (
     Document,
     Metric,
@@ -33,6 +33,7 @@ class CoreferenceBias(Probe):
     name = "coreference_bias"
     family = "bias"
     file: ClassVar[str] = "coreference.jsonl"
+    licence = OWN_LICENCE
     metrics: ClassVar = {
         "acc_gap": Metric(higher_is_better=False),
         "log_odds_gap": Metric(higher_is_better=False, unit="nats"),

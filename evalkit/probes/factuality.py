@@ -10,7 +10,8 @@ import numpy as np
 
 from evalkit.probes.base import Probe
 from evalkit.probes.placements import auroc_parts
-from evalkit.probes.rows import own_file, read_rows
+from evalkit.probes.rows import OWN_LICENCE, own_file, read_rows
+from evalkit.stats import bounded_interval
 from evalkit.types import (
     Decoding,
     Document,
@@ -24,6 +25,8 @@ from evalkit.types import (
 )
 
 _NEW_TOKENS = 8
+_STUDENTS = {"t": "bounded wilson", "cluster t": "bounded cluster wilson"}
+"""Methods of intervals that know no bounds, and what takes their place."""
 
 
 class Factuality(Probe):
@@ -40,6 +43,7 @@ class Factuality(Probe):
     name = "factuality"
     family = "factuality"
     file: ClassVar[str] = "statements.jsonl"
+    licence = OWN_LICENCE
     metrics: ClassVar = dict.fromkeys(
         ("true_false_auroc", "acc", "consistency", "consistent_acc", "recall"), Metric()
     )
@@ -86,13 +90,8 @@ class Factuality(Probe):
         ]
 
     def refine(self, scores: list[Score]) -> list[Score]:
-        """All figures are shares; an interval of Student's may reach beyond them."""
-        return [
-            replace(score, ci_low=max(0.0, score.ci_low), ci_high=min(1.0, score.ci_high))
-            if score.ci_low is not None and score.ci_high is not None
-            else score
-            for score in scores
-        ]
+        """All figures lie between 0 and 1, where an interval of Student's may cross or vanish."""
+        return [_bounded(score) for score in scores]
 
 
 class MicroFactuality(Factuality):
@@ -107,6 +106,14 @@ class MicroFactuality(Factuality):
 
 _Beliefs = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 """Log-share of each value among the values, shape (ways, values)."""
+
+
+def _bounded(score: Score) -> Score:
+    if score.value is None or score.stderr is None or score.interval not in _STUDENTS:
+        return score
+    low, high = bounded_interval(score.value, score.stderr, score.n, score.n_clusters)
+    method = _STUDENTS[score.interval]
+    return replace(score, ci_low=low, ci_high=high, interval=method)
 
 
 def _requests(row: Mapping[str, Any]) -> tuple[Request, ...]:

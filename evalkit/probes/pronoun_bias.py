@@ -9,6 +9,7 @@ from typing import ClassVar
 from evalkit.errors import DataError
 from evalkit.paths import bundled
 from evalkit.probes.base import Probe
+from evalkit.probes.rows import OWN_LICENCE
 from evalkit.types import Document, Metric, Request, RequestKind, Response, Sample, digest
 
 DATA = ("bias", "pronoun_bias.jsonl")
@@ -20,14 +21,15 @@ class PronounBias(Probe):
     Metrics, averaged over prompts and clustered by trade: `abs_log_odds`, how far from even the
     pronoun is (0 is even; after Kurita et al. 2019, "Measuring Bias in Contextualized Word
     Representations"); `male_share`, the mean probability of "he" among the two, which has no
-    better direction; `stereotype_log_odds`, the log-odds towards the pronoun that the trade's
-    stereotype has, where the data gives one: a lean to one pronoun that all trades share cancels
-    out of it, so without a stereotype its expectation is 0.
+    better direction; `stereotype_log_odds`, the log-odds towards the pronoun that the micro-world's
+    skewed corpus has for the trade: a lean to one pronoun that all trades share cancels out of it,
+    so without a stereotype its expectation is 0. It says nothing of models of real text.
     """
 
     name = "pronoun_bias"
     family = "bias"
     source = "/".join(("tasks", *DATA))
+    licence = OWN_LICENCE
     metrics: ClassVar = {
         "abs_log_odds": Metric(higher_is_better=False, unit="nats"),
         "male_share": Metric(higher_is_better=None),

@@ -51,14 +51,14 @@ class Robust(Wrapper):
 
     def __init__(self, task: Wrapped) -> None:
         super().__init__(task)
-        self._metrics: dict[str, Metric] = {}
+        self._metrics = {"consistency": Metric(), "change": Metric()}
         self._asked: dict[int, dict[str, Asked]] = {}
         self._plain: dict[int, Document] = {}
         self._samples: list[Sample] = []
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
-        """Named after the task's primary metric, which is known once it is scored."""
+        """Those of each change are named after the task's primary metric, known once scored."""
         return self._metrics
 
     def documents(self, limit: int | None, seed: int) -> list[Document]:

@@ -11,7 +11,7 @@ from evalkit.probes.base import Probe
 from evalkit.probes.detector import DetectorFolder, find_detector, score_texts
 from evalkit.probes.options import ProbeOptions
 from evalkit.probes.prevalence import corrected_score, corrected_value
-from evalkit.probes.rows import own_file, read_rows
+from evalkit.probes.rows import OWN_LICENCE, own_file, read_rows
 from evalkit.types import (
     Decoding,
     Document,
@@ -55,6 +55,7 @@ class Toxicity(Probe):
         self._rows = read_rows(path, ["prompt"])
         self._prompts = [_prompt_text(row, path, i) for i, row in enumerate(self._rows, 1)]
         self.source = str(path) if self._options.prompts else f"tasks/toxicity/{self.file}"
+        self.licence = None if self._options.prompts else OWN_LICENCE
         self._metrics: dict[str, Metric] = {}
 
     @classmethod

@@ -28,6 +28,8 @@ class Machine:
         copy_gb_s: Copy in memory, read and written, per second.
         load_s: From the checkpoint's files to a model that can answer.
         memory: Name -> peak bytes of the process, and of the device where there is one.
+        round_memory: Most bytes the process held in each round, the warm-up left out; empty where
+            the system cannot tell.
         energy_j: Over all rounds, the warm-up too; None with the reason in `why_no_energy`.
     """
 
@@ -35,6 +37,7 @@ class Machine:
     copy_gb_s: float
     load_s: float
     memory: Mapping[str, int]
+    round_memory: Sequence[int]
     energy_j: float | None
     why_no_energy: str
     work: Work
@@ -119,7 +122,7 @@ def scores_of(
     """
     scores = [score for one in batches for score in _percentiles(one, seed)]
     scores += [score for one in batches for score in _rates(one, machine, limits, seed)]
-    return scores + (list(_whole(batches, machine)) if machine else [])
+    return scores + ([*_whole(batches, machine), *_held(machine)] if machine else [])
 
 
 def _percentiles(batches: Batches, seed: int) -> Iterator[Score]:
@@ -247,3 +250,24 @@ def _whole(batches: Sequence[Batches], machine: Machine) -> Iterator[Score]:
             unit=unit,
             note=f"energy_j is undefined: {remark}." if remark else None,
         )
+
+
+def _held(machine: Machine) -> Iterator[Score]:
+    """Memory while answering, loading left out: the mean over rounds of the most each one held."""
+    if not machine.round_memory:
+        return
+    found = estimate([(float(held),) for held in machine.round_memory], "mean")
+    yield Score(
+        task=_TASK,
+        metric="serving_memory_bytes",
+        filter="none",
+        value=found.value,
+        stderr=found.stderr,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        n=found.n,
+        higher_is_better=False,
+        interval=found.method,
+        family=_FAMILY,
+        unit="bytes",
+    )

@@ -1,9 +1,7 @@
 """`evalkit.profile`: how fast a checkpoint is on this machine, and what it needs."""
 
-import resource
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -19,9 +17,10 @@ from evalkit.errors import UsageError
 from evalkit.profiling.energy import open_meter
 from evalkit.profiling.figures import Machine, by_setting, scores_of
 from evalkit.profiling.peaks import copy_peak, matmul_peak
-from evalkit.profiling.probe import Profile
+from evalkit.profiling.probe import WARM_UP, Profile
 from evalkit.profiling.prompts import plain_prompts, random_prompts
 from evalkit.profiling.settings import ProfileSettings
+from evalkit.profiling.turns import InTurn
 from evalkit.profiling.work import work_of
 from evalkit.results import Store
 from evalkit.runner import RunResult
@@ -31,11 +30,13 @@ from evalkit.runner.run import record
 from evalkit.types import Sample, Score
 
 
-def profile(model: str, **settings: Any) -> RunResult:
+def profile(model: str, *, wait: Callable[[], object] = lambda: None, **settings: Any) -> RunResult:
     """Time a model under several batch sizes and lengths of prompt, and keep the result.
 
     Args:
         model: Checkpoint folder, org/name of a model in the mirror, or address of an endpoint.
+        wait: Called before each batch, and returns when it may begin: models that are profiled in
+            processes of their own take turns by it.
         **settings: Further fields of `ProfileSettings`.
 
     Raises:
@@ -62,7 +63,7 @@ def profile(model: str, **settings: Any) -> RunResult:
     probe = Profile(asked, partial(_prompts, engine), finish)
     plan = Plan(asked, opened, [PlannedTask(probe, probe.documents(None, 0))], {}, store)
     started = time.perf_counter()
-    machine, samples[:] = _measured(plan, probe, engine)
+    machine, samples[:] = _measured(plan, probe, engine, wait)
     machines.append(machine)
     phases = {"load": engine.load_s, "respond": time.perf_counter() - started}
     return record(plan, engine, {probe.name: samples}, created, phases)
@@ -93,27 +94,34 @@ def _fitting(settings: ProfileSettings, checkpoint: Checkpoint) -> ProfileSettin
 
 
 def _measured(
-    plan: Plan, probe: Profile, engine: LocalEngine | EndpointEngine
+    plan: Plan,
+    probe: Profile,
+    engine: LocalEngine | EndpointEngine,
+    wait: Callable[[], object],
 ) -> tuple[Machine | None, Sequence[Sample]]:
     """Ask everything; the machine's own peaks, which need memory themselves, come last."""
     meter, why = open_meter(str(engine.device))
-    (responses,) = respond(plan, engine)
+    watched = InTurn(engine, wait)
+    (responses,) = respond(plan, watched)
     energy = meter.joules() if meter else None
     samples = probe.score(plan.tasks[0].documents, responses)
     if isinstance(engine, EndpointEngine):
         return None, samples
     device = engine.device
-    memory = {"peak_memory_bytes": _peak_resident()}
+    memory = {"peak_memory_bytes": watched.peak.most}
     if device.type == "cuda":
         memory["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
     dtype = str(engine.loaded.model.dtype).removeprefix("torch.")
     _, peak = matmul_peak(torch.get_num_threads(), str(device), dtype)
     bandwidth = copy_peak(str(device))
-    machine = Machine(peak, bandwidth, engine.load_s, memory, energy, why, work_of(engine))
+    machine = Machine(
+        matmul_gflops=peak,
+        copy_gb_s=bandwidth,
+        load_s=engine.load_s,
+        memory=memory,
+        round_memory=[held for number, held in watched.rounds.items() if number != WARM_UP],
+        energy_j=energy,
+        why_no_energy=why,
+        work=work_of(engine),
+    )
     return machine, samples
-
-
-def _peak_resident() -> int:
-    """Most bytes this process has held; Linux counts kilobytes, macOS bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

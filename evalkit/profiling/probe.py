@@ -21,6 +21,9 @@ from evalkit.types import (
     digest,
 )
 
+WARM_UP = "0"
+"""The number of the round that is not scored, as the names of its batches end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

@@ -5,7 +5,7 @@ from typing import Any
 
 from evalkit.engine.local import LocalEngine
 
-_LINEAR = ("Linear", "Conv1D", "PackedLinear")
+_LINEAR = ("Linear", "Conv1D", "PackedLinear", "Int4Linear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,22 @@ def work_of(engine: LocalEngine) -> Work:
     appendix B.
     """
     model = engine.loaded.model
-    weights = sum(_weights(m) for m in model.modules() if type(m).__name__ in _LINEAR)
-    return Work(2.0 * weights, float(weights * model.dtype.itemsize), engine.cache_bytes_per_token)
+    layers = [m for m in model.modules() if type(m).__name__ in _LINEAR]
+    held = sum(_bytes(layer, model.dtype.itemsize) for layer in layers)
+    return Work(2.0 * sum(map(_weights, layers)), float(held), engine.cache_bytes_per_token)
 
 
 def _weights(layer: Any) -> int:
     if hasattr(layer, "in_features"):
         return int(layer.in_features * layer.out_features)
     return int(layer.weight.numel())
+
+
+def _bytes(layer: Any, itemsize: int) -> int:
+    """What a layer's weights take, with their scales where they are quantised."""
+    weight: Any = getattr(layer, "weight", None)
+    if hasattr(layer, "weight_bytes"):
+        return int(layer.weight_bytes)
+    if hasattr(weight, "qdata"):
+        return int(weight.qdata.nbytes + weight.scale.nbytes)
+    return _weights(layer) * itemsize

@@ -67,6 +67,9 @@ def describe(
             entry.name, entry.family, entry.kind, about, _known(facts), problem=str(error)
         )
     about = _about(entry.path, config) if entry.path else registry.about(entry)
+    if entry.path is None:
+        data = "" if task.source.startswith("evalkit.") else task.source
+        facts |= {"Data": data, "Licence": task.licence or ""}
     facts["Size"] = _size(task, document)
     return Description(
         task.name,

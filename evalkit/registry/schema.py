@@ -108,6 +108,10 @@ def _check_kinds(keys: Keys) -> Iterator[Mistake]:
         node = keys.get(name)
         if node is not None and isinstance(node.value, int) and node.value < least:
             yield _at(node, f"{name} is at least {least}")
+    settings = keys.get("generation_kwargs")
+    node = settings.items.get("max_gen_toks") if settings is not None else None
+    if node is not None and not (isinstance(node.value, int) and node.value >= 1):
+        yield _at(node, "max_gen_toks is a whole number, at least 1")
     node = keys.get("output_type")
     if node is not None and isinstance(node.value, str) and node.value not in OUTPUTS:
         hint = nearest(node.value, list(OUTPUTS))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evalkit.errors import EvalkitError
 from evalkit.registry.index import Entry
-from evalkit.registry.located import Mistake, Node, read_located
+from evalkit.registry.located import Function, Mistake, Node, read_located
 from evalkit.registry.registry import Leaf, Registry
 from evalkit.registry.schema import (
     Keys,
@@ -86,6 +86,7 @@ def _check_group(keys: Keys, registry: Registry, others: frozenset[str]) -> Iter
         if name not in known:
             message = f"no suite has the key {name!r}{nearest(name, known)}"
             yield Mistake(node.file, node.line, message)
+    yield from _check_figures(keys.get("aggregate_metric_list"))
     members = keys.get("task")
     if members is None or not members.value:
         node = keys["group"]
@@ -93,6 +94,25 @@ def _check_group(keys: Keys, registry: Registry, others: frozenset[str]) -> Iter
         return
     for member in members.parts or (members,):
         yield from _check_member(member, registry, others)
+
+
+def _check_figures(listed: Node | None) -> Iterator[Mistake]:
+    """Entries that say how the suite's tasks make one figure."""
+    from lm_eval.config.group import AggMetricConfig
+
+    known = [f.name for f in fields(AggMetricConfig)]
+    for entry in (listed.parts or (listed,)) if listed is not None else ():
+        if "metric" not in entry.items:
+            message = "an entry of aggregate_metric_list needs the key 'metric'"
+            yield Mistake(entry.file, entry.line, message)
+        for name, node in entry.items.items():
+            if name not in known:
+                message = f"aggregate_metric_list has no key {name!r}{nearest(name, known)}"
+                yield Mistake(node.file, node.line, message)
+        how = entry.items.get("aggregation")
+        if how is not None and how.value != "mean" and not isinstance(how.value, Function):
+            message = f"a suite's figure is a mean of its tasks', not {how.value!r}"
+            yield Mistake(how.file, how.line, message)
 
 
 def _check_member(member: Node, registry: Registry, others: frozenset[str]) -> Iterator[Mistake]:

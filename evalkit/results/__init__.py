@@ -81,9 +81,11 @@ from evalkit.results.training_curves import (
     score_curves,
     training_series,
 )
+from evalkit.results.training_log import LOOKED_AT, find_log, log_curve, read_log
 
 __all__ = [
     "CRITERIA",
+    "LOOKED_AT",
     "PERCENTILES",
     "POSITIONS",
     "QUANTITIES",
@@ -126,6 +128,7 @@ __all__ = [
     "compare_series",
     "datasheet",
     "figure_flips",
+    "find_log",
     "fingerprint",
     "first_sample",
     "flips",
@@ -136,6 +139,7 @@ __all__ = [
     "load_samples",
     "load_scores",
     "load_timings",
+    "log_curve",
     "loss_curve",
     "loss_spikes",
     "macro_difference",
@@ -150,6 +154,7 @@ __all__ = [
     "primary_metric",
     "quality_and_speed",
     "ranking",
+    "read_log",
     "read_verdicts",
     "read_votes",
     "request_times",

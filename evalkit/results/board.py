@@ -47,10 +47,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Runs, newest first, as `Overview.runs`; and their scores, as `leaderboard` gives them."""
+    """Runs, newest first, as `Overview.runs`; their scores, as `leaderboard` gives them; figures.
+
+    The figures are those of the scores, in the order in which the newest runs have them.
+    """
 
     runs: pd.DataFrame
     scores: pd.DataFrame
+    figures: tuple[str, ...]
 
 
 def suites(view: Overview) -> dict[str, list[str]]:
@@ -78,13 +82,17 @@ def select_board(view: Overview, choice: Choice) -> Board:
     scores = _searched(scores, runs, choice.text)
     metric = choice.metric
     if choice.by_suite:
-        scores, metric = suite_scores(scores, known, metric), None
+        scores, metric = suite_scores(scores, known, metric, view.suites), None
     marked = leaderboard(scores, metric)
-    return Board(runs[runs["run_id"].isin(marked["run_id"])], marked)
+    found = runs[runs["run_id"].isin(marked["run_id"].unique())]
+    return Board(found, marked, tuple(marked["figure"].unique()))
 
 
 def suite_scores(
-    scores: pd.DataFrame, suites: Mapping[str, Sequence[str]], metric: str | None = None
+    scores: pd.DataFrame,
+    suites: Mapping[str, Sequence[str]],
+    metric: str | None = None,
+    pooled: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Means over the tasks of each suite, one row a run, suite and metric.
 
@@ -92,11 +100,13 @@ def suite_scores(
     over those tasks of the suite whose figure has that metric; a run that lacks one of them has no
     value there. The interval is normal, from the tasks' standard errors as if their documents were
     drawn independently. Metrics that are on no common scale, such as perplexity, are left out.
+    Where a suite's file says how its tasks make one figure, that figure stands in their place.
 
     Args:
         scores: Rows of `Overview.scores`.
         suites: Suite -> its tasks.
         metric: Metric to show; each task's primary one by default.
+        pooled: Rows of `Overview.suites`.
 
     Returns:
         The columns of `scores` that `leaderboard` needs, all of them primary.
@@ -104,14 +114,31 @@ def suite_scores(
     rows = scores[scores["primary"] if metric is None else scores["metric"] == metric]
     rows = rows[rows["aggregation"].isin(SHARES) & (rows["unit"].fillna("") == "")]
     rows = rows[rows["higher_is_better"].notna()].drop_duplicates(["run_id", "figure"])
-    found = [
+    own = scores.iloc[:0] if pooled is None else _own(pooled, scores, suites, metric)
+    found = [own] if len(own) else []
+    found += [
         _suite_column(suite, str(name), mine)
         for suite, tasks in suites.items()
         for (name, _), mine in rows[rows["task"].isin(tasks)].groupby(
             ["metric", "higher_is_better"], sort=False
         )
+        if suite not in set(own["task"])
     ]
     return pd.concat(found, ignore_index=True) if found else scores.iloc[:0].copy()
+
+
+def _own(
+    pooled: pd.DataFrame,
+    scores: pd.DataFrame,
+    suites: Mapping[str, Sequence[str]],
+    metric: str | None,
+) -> pd.DataFrame:
+    """Figures by the suites' own rule, of the runs that are shown and suites shown whole."""
+    whole = [suite for suite, tasks in suites.items() if set(tasks) <= set(scores["task"])]
+    rows = pooled[pooled["run_id"].isin(scores["run_id"]) & pooled["task"].isin(whole)]
+    rows = rows[rows["primary"] if metric is None else rows["metric"] == metric]
+    heading = rows["figure"] + " · " + rows["tasks"].astype(int).astype(str) + " tasks, pooled"
+    return rows.assign(primary=True, figure=heading)
 
 
 def _suite_column(suite: str, metric: str, rows: pd.DataFrame) -> pd.DataFrame:

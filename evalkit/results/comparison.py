@@ -7,11 +7,19 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.errors import UsageError
+from evalkit.errors import DataError, UsageError
 from evalkit.metrics.aggregation import AGGREGATIONS
-from evalkit.results.difference import FIGURE, Difference, corrected, difference_of
+from evalkit.results.difference import (
+    FIGURE,
+    TIMED,
+    Difference,
+    corrected,
+    difference_of,
+    paired_difference,
+)
 from evalkit.results.manifest import Manifest
 from evalkit.results.pairing import MetricPairs, TaskPairs, pair_task
+from evalkit.results.pooled import pooled_pairs
 from evalkit.results.store import Store
 from evalkit.stats import DRAWS, PairedEstimate, TestName, compare_pairs
 
@@ -38,7 +46,9 @@ class Comparison:
         baseline_store: Where the baseline lies.
         pairs: Paired samples of each task.
         aggregations: By task, metric and filter.
+        suites: Figures of suites that both runs have, a row of scores each.
         draws: Permutations and resamples of each test.
+        damaged: Task -> what is wrong with its samples; such tasks are left out.
     """
 
     baseline: Manifest
@@ -49,10 +59,24 @@ class Comparison:
     baseline_store: Store = field(repr=False)
     pairs: Mapping[str, TaskPairs] = field(repr=False)
     aggregations: Mapping[tuple[str, str, str], str] = field(repr=False)
+    suites: pd.DataFrame = field(repr=False, default_factory=pd.DataFrame)
     draws: int = DRAWS
+    damaged: Mapping[str, str] = field(default_factory=dict)
+
+    def suite_difference(
+        self, suite: str, metric: str, filter_: str, seed: int = 0
+    ) -> Difference | None:
+        """Difference of a suite's own figure; None where not all of its tasks can be paired."""
+        row, pairs = self._suite(suite, metric, filter_), self.metric_pairs(suite, metric, filter_)
+        if row is None or pairs is None:
+            return None
+        return paired_difference(row, pairs, AGGREGATIONS["mean"], seed, self.draws)
 
     def metric_pairs(self, task: str, metric: str, filter_: str) -> MetricPairs | None:
-        """Paired statistics of one metric; None where it has none."""
+        """Paired statistics of one metric of a task or suite; None where it has none."""
+        row = self._suite(task, metric, filter_)
+        if row is not None:
+            return self._suite_pairs(row)
         name = self.aggregations.get((task, metric, filter_), "")
         if name not in AGGREGATIONS or task not in self.pairs:
             return None
@@ -72,7 +96,7 @@ class Comparison:
         found = self.metric_pairs(task, metric, filter_)
         if found is None:
             return None
-        aggregation = self.aggregations[task, metric, filter_]
+        aggregation = self.aggregations.get((task, metric, filter_), "mean")
         return compare_pairs(
             found.baseline,
             found.candidate,
@@ -84,6 +108,29 @@ class Comparison:
             draws=self.draws,
             test=test,
         )
+
+    def _suite(self, suite: str, metric: str, filter_: str) -> pd.Series | None:
+        if self.suites.empty or (suite, metric, filter_) in self.aggregations:
+            return None
+        rows = self.suites[(self.suites[FIGURE] == [suite, metric, filter_]).all(axis=1)]
+        return None if rows.empty else rows.iloc[0]
+
+    def _suite_pairs(self, row: pd.Series) -> MetricPairs | None:
+        """Pairs of all of a suite's tasks; None unless both runs mean the same mean of the same."""
+        suite, metric, filter_ = (str(row[name]) for name in FIGURE)
+        tasks = self.candidate.suites.get(suite, [])
+        names = {self.aggregations.get((task, metric, filter_), "") for task in tasks}
+        if row["aggregation"] != row["aggregation_baseline"] or not all(
+            name in AGGREGATIONS and AGGREGATIONS[name].is_mean for name in names
+        ):
+            return None
+        if set(tasks) != set(self.baseline.suites.get(suite, [])):
+            return None
+        found = {task: self.metric_pairs(task, metric, filter_) for task in tasks}
+        whole = {task: pairs for task, pairs in found.items() if pairs is not None}
+        if len(whole) < len(tasks):
+            return None
+        return pooled_pairs(whole, row["aggregation"])
 
     def obstacle(self, task: str) -> str:
         """Why a task's samples could not be paired; empty where they could, or both lack it."""
@@ -112,6 +159,7 @@ def compare(
     *,
     baseline_store: Store | None = None,
     unpaired: bool = False,
+    around_damage: bool = False,
     seed: int = 0,
 ) -> Comparison:
     """Compare two runs on the samples they share.
@@ -125,11 +173,12 @@ def compare(
         store: Where both runs lie.
         baseline_store: Where the baseline lies, if elsewhere.
         unpaired: Compare the scores of tasks that cannot be paired as if the runs were independent.
+        around_damage: Leave out tasks whose samples are damaged, rather than raise.
         seed: Seed of permutations and bootstraps.
 
     Raises:
         UsageError: A reference names no run, or no sample of the two runs can be paired.
-        DataError: Scores or samples are damaged.
+        DataError: Scores or samples are damaged; of samples `around_damage` those of every task.
     """
     opened = store if isinstance(store, Store) else Store(store)
     home = baseline_store or opened
@@ -140,7 +189,8 @@ def compare(
         raise NotComparableError(
             f"{a.name} and {b.name} have no task in common: {_names(a)} against {_names(b)}."
         )
-    pairs = {task: pair_task((home, a.run_id), (opened, b.run_id), task) for task in shared}
+    pairs, damaged = _paired((home, a), (opened, b), shared, around_damage)
+    shared = [task for task in shared if task not in damaged]
     obstacles = {task: found.obstacle for task, found in pairs.items() if found.obstacle}
     if len(obstacles) == len(shared) and not unpaired:
         reasons = "; ".join(_obstacle(task, why, a, b) for task, why in obstacles.items())
@@ -155,7 +205,12 @@ def compare(
         notes.append(f"{a.name} is compared with itself.")
     notes += filter(None, map(stopped_early, (a, b)))
     figures, missing = _common_figures((home, a), (opened, b))
-    figures = figures[figures["task"].isin(shared)]
+    suites = figures[figures["tasks"].notna() & figures["tasks_baseline"].notna()]
+    figures = figures[figures["task"].isin(shared) & figures["tasks"].isna()]
+    if figures["unit"].isin(TIMED).any() and a.environment.get("hardware") != b.environment.get(
+        "hardware"
+    ):
+        notes.append(f"{a.name} and {b.name} were timed on different hardware.")
     if not unpaired:
         figures = figures[~figures["task"].isin(obstacles)]
     draws = max(DRAWS, _DRAWS_PER_TEST * len(figures))
@@ -164,7 +219,31 @@ def compare(
         (row["task"], row["metric"], row["filter"]): row["aggregation"]
         for _, row in figures.iterrows()
     }
-    return Comparison(a, b, corrected(found), (*notes, *missing), opened, home, pairs, names, draws)
+    told = (*notes, *missing)
+    return Comparison(
+        a, b, corrected(found), told, opened, home, pairs, names, suites, draws, damaged
+    )
+
+
+def _paired(
+    baseline: tuple[Store, Manifest],
+    candidate: tuple[Store, Manifest],
+    tasks: Sequence[str],
+    around_damage: bool,
+) -> tuple[dict[str, TaskPairs], dict[str, str]]:
+    """Pairs of each task whose samples can be read, and a sentence on each of the others."""
+    pairs, damaged = {}, {}
+    old, new = ((store, run.run_id) for store, run in (baseline, candidate))
+    for task in tasks:
+        try:
+            pairs[task] = pair_task(old, new, task)
+        except DataError as error:
+            if not around_damage:
+                raise
+            damaged[task] = str(error)
+    if len(damaged) == len(tasks):
+        raise DataError("; ".join(damaged.values()))
+    return pairs, damaged
 
 
 def stopped_early(run: Manifest) -> str:
@@ -222,6 +301,7 @@ def compare_many(
     store: str | Path | Store = "reports",
     *,
     unpaired: bool = False,
+    around_damage: bool = False,
     seed: int = 0,
 ) -> list[Comparison]:
     """Compare several runs with one baseline; p-values are corrected over all of it.
@@ -230,6 +310,7 @@ def compare_many(
         UsageError: As `compare`.
         DataError: As `compare`.
     """
-    found = [compare(baseline, name, store, unpaired=unpaired, seed=seed) for name in candidates]
+    asked: Any = {"unpaired": unpaired, "around_damage": around_damage, "seed": seed}
+    found = [compare(baseline, name, store, **asked) for name in candidates]
     rest = iter(corrected([row for comparison in found for row in comparison.differences]))
     return [replace(c, differences=tuple(next(rest) for _ in c.differences)) for c in found]

@@ -91,13 +91,23 @@ def difference_of(row: pd.Series, pairs: TaskPairs, seed: int, draws: int) -> Di
     if aggregation is None or row["aggregation"] != row["aggregation_baseline"]:
         return _values_only(row, common, "this metric cannot be paired sample by sample")
     found = pairs.metric(row["metric"], row["filter"], aggregation.size)
+    return paired_difference(row, found, aggregation, seed, draws)
+
+
+def paired_difference(
+    row: pd.Series, pairs: MetricPairs, aggregation: Aggregation, seed: int, draws: int
+) -> Difference:
+    """Difference of one figure over paired samples."""
+    direction = None if pd.isna(row["higher_is_better"]) else bool(row["higher_is_better"])
     spread = compare_pairs(
-        found.baseline, found.candidate, aggregation, found.clusters, seed=seed, draws=draws
+        pairs.baseline, pairs.candidate, aggregation, pairs.clusters, seed=seed, draws=draws
     )
-    gains = sample_gains(found, aggregation, direction)
+    gains = sample_gains(pairs, aggregation, direction)
     wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
     return Difference(
-        **common,
+        **{name: row[name] for name in FIGURE},
+        higher_is_better=direction,
+        unit="" if pd.isna(row["unit"]) else str(row["unit"]),
         **asdict(spread),
         wins=wins,
         losses=losses,

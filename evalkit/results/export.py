@@ -129,8 +129,11 @@ def _stamp(run: Manifest) -> str:
 
 
 def _results(run: Manifest, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    results: dict[str, dict[str, Any]] = {task: {"alias": task} for task in run.tasks}
-    better: dict[str, dict[str, Any]] = {task: {} for task in run.tasks}
+    groups = {row["task"]: {"alias": row["task"]} for row in rows if row["tasks"] is not None}
+    results: dict[str, dict[str, Any]] = {
+        **{task: {"alias": task} for task in run.tasks}, **groups
+    }  # fmt: skip
+    better: dict[str, dict[str, Any]] = {name: {} for name in results}
     for row in rows:
         metric, name = row["metric"], row["filter"] or "none"
         results[row["task"]][f"{metric},{name}"] = row["value"]
@@ -139,6 +142,7 @@ def _results(run: Manifest, rows: list[dict[str, Any]]) -> dict[str, Any]:
         better[row["task"]][metric] = row["higher_is_better"]
     return {
         "results": results,
+        **({"groups": {name: results[name] for name in groups}} if groups else {}),
         "group_subtasks": run.suites,
         "configs": {
             task: {

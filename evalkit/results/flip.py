@@ -49,7 +49,7 @@ def flips(
         comparison: Of the two runs.
         task: One task; all by default.
         metric: One metric; each task's primary one by default.
-        limit: Most flips of each task.
+        limit: Most flips of each task; where there are more, half of them are losses.
 
     Raises:
         UsageError: The comparison has no such task or metric.
@@ -67,7 +67,7 @@ def flips(
 
 
 def figure_flips(comparison: Comparison, figure: Difference, limit: int = 20) -> list[Flip]:
-    """Flips of one figure; see `flips`."""
+    """Flips of one figure; see `flips`. Where there are too many, both ways have half of them."""
     pairs = comparison.metric_pairs(figure.task, figure.metric, figure.filter)
     if pairs is None:
         return []
@@ -75,7 +75,10 @@ def figure_flips(comparison: Comparison, figure: Difference, limit: int = 20) ->
     gains = sample_gains(pairs, aggregation, figure.higher_is_better)
     # Losses before wins, the largest change first, the document's number deciding ties.
     order = np.lexsort((pairs.rows["doc_id"], -np.abs(gains), gains > 0))
-    chosen = [int(i) for i in order if gains[i] != 0][:limit]
+    lost, won = ([int(i) for i in order if sign * gains[i] > 0] for sign in (-1, 1))
+    # What one way does not need of its half, the other may have.
+    kept = min(len(lost), max(limit - limit // 2, limit - len(won)))
+    chosen = [*lost[:kept], *won[: limit - kept]]
     values = aggregation.sample_values(pairs.baseline), aggregation.sample_values(pairs.candidate)
     old = _texts(
         comparison.baseline_store,

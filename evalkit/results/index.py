@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from evalkit.results.schema import SCHEMA_VERSION
 from evalkit.types import digest
 
 FOLDER = ".index"
@@ -34,7 +35,7 @@ SCORES_NAME = "scores.parquet"
 WORTH_WRITING = 16
 
 _CHECKSUM_BYTES = 16
-_STAMPS = b"evalkit.stamps"
+_STAMPS = b"evalkit.stamps.%d" % SCHEMA_VERSION  # an index of other columns is not believed
 _MARKS = ("size", "mtime", "created", "LastModified", "ETag", "updated", "md5Hash", "sha256")
 
 

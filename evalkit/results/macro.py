@@ -13,7 +13,7 @@ def macro_difference(comparison: Comparison) -> MacroAverage | None:
     Only shares where higher is better are averaged; a perplexity and an accuracy have no mean.
     None where fewer than two tasks have such a figure.
     """
-    rows = [row for row in _primaries(comparison) if _is_share(comparison, row)]
+    rows = [row for row in primary_differences(comparison) if is_share(comparison, row)]
     if len(rows) < 2:
         return None
     return macro_average(
@@ -23,7 +23,8 @@ def macro_difference(comparison: Comparison) -> MacroAverage | None:
     )
 
 
-def _primaries(comparison: Comparison) -> list[Difference]:
+def primary_differences(comparison: Comparison) -> list[Difference]:
+    """The difference of each task's primary metric."""
     found = []
     for task in dict.fromkeys(row.task for row in comparison.differences):
         rows = [row for row in comparison.differences if row.task == task]
@@ -32,7 +33,8 @@ def _primaries(comparison: Comparison) -> list[Difference]:
     return found
 
 
-def _is_share(comparison: Comparison, row: Difference) -> bool:
+def is_share(comparison: Comparison, row: Difference) -> bool:
+    """Whether a difference is one of two shares of which more is better, and was tested."""
     name = comparison.aggregations.get((row.task, row.metric, row.filter), "")
     aggregation = AGGREGATIONS.get(name)
     tested = row.stderr is not None and row.difference is not None

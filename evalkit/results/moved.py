@@ -47,7 +47,8 @@ def figures_moved(store: Store, before: Manifest, after: Manifest) -> list[Moved
         for rows in (store.score_rows(before.run_id), store.score_rows(after.run_id))
     )
     records = {**after.tasks, **before.tasks}
+    timed = {task for task, record in records.items() if record.request_kind == _TIMED}
     return [
-        Moved(*key, first.get(key), second.get(key), records[key[0]].request_kind == _TIMED)
+        Moved(*key, first.get(key), second.get(key), key[0] in timed)
         for key in dict.fromkeys([*first, *second])
     ]

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit.errors import UsageError
 from evalkit.results.comparison import Comparison
 from evalkit.results.difference import Difference
 from evalkit.results.series import Curve, Series
+from evalkit.results.speed import pareto_front
 from evalkit.results.text import visible
 
 _BETTER, _WORSE, _OPEN = "#2a7f3f", "#b3261e", "#5f6368"
@@ -61,6 +62,68 @@ def curve_plot(series: Series, path: Path) -> None:
     for ax in list(axes.flat)[len(series.curves) :]:
         ax.set_visible(False)
     _save(figure, path)
+
+
+class Point(NamedTuple):
+    """Something to be drawn in `trade_plot`; each figure as value, lower and upper end.
+
+    Attributes:
+        speed: More is better.
+        size: Less is better.
+        quality: More is better.
+    """
+
+    name: str
+    speed: tuple[float, float, float]
+    size: tuple[float, float, float]
+    quality: tuple[float, float, float]
+
+
+def trade_plot(points: Sequence[Point], path: Path) -> None:
+    """Quality against speed and against size; what nothing beats in both is joined by a line.
+
+    Args:
+        points: The first is what the others are compared with.
+        path: A PNG.
+
+    Raises:
+        UsageError: matplotlib is missing, or the file cannot be written.
+    """
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 4), sharey=True)
+    _trade(axes[0], points, [p.speed for p in points], "times as fast", -1)
+    _trade(axes[1], points, [p.size for p in points], "share of the size", 1)
+    axes[0].set_ylabel("difference in quality", fontsize=8)
+    reference = _plain(visible(points[0].name))
+    figure.suptitle(f"against {reference}, 95 % intervals; ◆ nothing beats it in both", fontsize=9)
+    _save(figure, path)
+
+
+def _trade(
+    ax: Any,
+    points: Sequence[Point],
+    costs: Sequence[tuple[float, float, float]],
+    label: str,
+    sign: int,
+) -> None:
+    front = pareto_front([(sign * x[0], -p.quality[0]) for x, p in zip(costs, points, strict=True)])
+    for x, point, best in zip(costs, points, front, strict=True):
+        y, colour = point.quality, _BETTER if best else _OPEN
+        ax.plot(x[1:], [y[0]] * 2, color=colour, linewidth=1)
+        ax.plot([x[0]] * 2, y[1:], color=colour, linewidth=1)
+        ax.plot([x[0]], [y[0]], "D" if best else "o", color=colour, markersize=5)
+        ax.annotate(
+            _plain(visible(point.name)), (x[0], y[0]), xytext=(5, 4), textcoords="offset points",
+            fontsize=7,
+        )  # fmt: skip
+    best = sorted((x[0], p.quality[0]) for x, p, b in zip(costs, points, front, strict=True) if b)
+    ax.plot(*zip(*best, strict=True), "--", color=_BETTER, linewidth=0.8, zorder=0)
+    ax.axhline(0, color="black", linewidth=0.5)
+    ax.axvline(1, color="black", linewidth=0.5)
+    ax.set_xlabel(label, fontsize=8)
+    ax.tick_params(labelsize=7)
+    ax.margins(0.15)
+    ax.grid(linewidth=0.3)
 
 
 def check_plot_path(path: Path) -> None:

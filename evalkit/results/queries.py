@@ -38,12 +38,14 @@ class Overview:
             model, parameters, tags (list of "key=value"), tasks (count), duration_s (seconds).
         scores: Columns of `SCORES` with `figure` (column heading, unique for task, metric, filter
             and shots), `primary`, `config_hash` and `data_hash` of the task as it was run.
+        suites: The scores of suites, in the same columns; both hashes are over those of its tasks.
         problems: A sentence on each run that could not be read.
     """
 
     manifests: dict[str, Manifest]
     runs: pd.DataFrame
     scores: pd.DataFrame
+    suites: pd.DataFrame
     problems: list[str]
 
 
@@ -69,8 +71,13 @@ def _overview(store: Store) -> Overview:
     newness = pd.Index(list(manifests), dtype="str").get_indexer(pd.Index(scores["run_id"]))
     order = np.argsort(newness, kind="stable")
     scores = scores.take(order[newness[order] >= 0]).reset_index(drop=True)
-    figures = _with_figures(scores, manifests)
-    return Overview(manifests, _runs(manifests), figures, [*listing.problems, *damaged.values()])
+    of_suites = scores["tasks"].notna()
+    figures, suites = (
+        _with_figures(scores[rows].reset_index(drop=True), _hashes(manifests))
+        for rows in (~of_suites, of_suites)
+    )
+    problems = [*listing.problems, *damaged.values()]
+    return Overview(manifests, _runs(manifests), figures, suites, problems)
 
 
 def leaderboard(scores: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
@@ -159,19 +166,32 @@ def _runs(manifests: dict[str, Manifest]) -> pd.DataFrame:
     return frame
 
 
-def _with_figures(scores: pd.DataFrame, manifests: dict[str, Manifest]) -> pd.DataFrame:
+def _hashes(manifests: dict[str, Manifest]) -> pd.DataFrame:
+    """Definition and documents of each run's tasks and suites."""
+    rows = [
+        (run_id, name, *hashes)
+        for run_id, run in manifests.items()
+        for name, hashes in {**_hashes_of_suites(run), **_hashes_of_tasks(run)}.items()
+    ]
+    return pd.DataFrame(rows, columns=["run_id", "task", *_HASHES], dtype="str")
+
+
+def _hashes_of_tasks(run: Manifest) -> dict[str, tuple[str, ...]]:
+    return {task: (record.config_hash, record.data_hash) for task, record in run.tasks.items()}
+
+
+def _hashes_of_suites(run: Manifest) -> dict[str, tuple[str, ...]]:
+    known = _hashes_of_tasks(run)
+    whole = {suite: tasks for suite, tasks in run.suites.items() if known.keys() >= set(tasks)}
+    return {
+        suite: tuple(digest([known[task][n] for task in tasks]) for n in range(len(_HASHES)))
+        for suite, tasks in whole.items()
+    }
+
+
+def _with_figures(scores: pd.DataFrame, hashes: pd.DataFrame) -> pd.DataFrame:
     shots = scores["num_fewshot"].fillna(0).astype(int)
     scores = scores.assign(num_fewshot=shots, filter=scores["filter"].fillna("none"))
-    records = [record for run in manifests.values() for record in run.tasks.values()]
-    hashes = pd.DataFrame(
-        {
-            "run_id": np.repeat(list(manifests), [len(run.tasks) for run in manifests.values()]),
-            "task": [task for run in manifests.values() for task in run.tasks],
-            "config_hash": [record.config_hash for record in records],
-            "data_hash": [record.data_hash for record in records],
-        },
-        dtype="str",
-    )
     scores = scores.merge(hashes, on=["run_id", "task"], how="left")
     scores[_HASHES] = scores[_HASHES].fillna("").astype("str")
     kinds = scores[["task", "metric", "filter"]].drop_duplicates()

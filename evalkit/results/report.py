@@ -9,11 +9,11 @@ import pandas as pd
 from evalkit.errors import DataError, UsageError
 from evalkit.results.comparison import Comparison, NotComparableError, compare, compare_many
 from evalkit.results.difference import Difference
-from evalkit.results.flip import figure_flips
+from evalkit.results.flip import Flip, figure_flips
 from evalkit.results.manifest import Manifest
 from evalkit.results.profiles import LATENCIES, PROFILE, profile_latencies
 from evalkit.results.queries import Overview, leaderboard, manifest_differences, overview
-from evalkit.results.report_page import Report, Section, Table, html_text
+from evalkit.results.report_page import Picture, Report, Section, Table
 from evalkit.results.safety import category_scores, safety_scores
 from evalkit.results.speed import QUANTITIES, latency_percentiles, request_times
 from evalkit.results.store import Store
@@ -73,7 +73,8 @@ def _only(view: Overview, runs: Sequence[Manifest]) -> Overview:
     kept = view.runs[view.runs["run_id"].isin(ids)]
     kept = kept.sort_values("run_id", key=lambda column: column.map(order))
     scores = view.scores[view.scores["run_id"].isin(ids)]
-    return Overview({run_id: view.manifests[run_id] for run_id in ids}, kept, scores, [])
+    suites = view.suites[view.suites["run_id"].isin(ids)]
+    return Overview({run_id: view.manifests[run_id] for run_id in ids}, kept, scores, suites, [])
 
 
 def _runs(runs: Sequence[Manifest]) -> Section:
@@ -111,8 +112,8 @@ def _scores(view: Overview, runs: Sequence[Manifest]) -> Section:
             if run in mine and not pd.isna(mine[run]["value"])
         ]
         if len(marks) > 1:
-            caption = f"<figcaption>{html_text(headed)}</figcaption>"
-            pictures.append(caption + interval_svg(marks, f"{headed}, with 95 % intervals"))
+            picture = interval_svg(marks, f"{headed}, with 95 % intervals")
+            pictures.append(Picture(headed, picture))
     table = Table(("Figure", *(run.name for run in runs)), rows)
     text = [f"Each task's primary figure with its 95 % interval. {_MARKS}"]
     return Section("Scores", text, [table], pictures)
@@ -136,10 +137,11 @@ def _comparisons(store: Store, runs: Sequence[Manifest], flips: int) -> list[Sec
         return []
     first, *others = [run.run_id for run in runs]
     try:
-        found, refused = compare_many(first, others, store), {}
-    except NotComparableError:
+        found, refused = compare_many(first, others, store, around_damage=True), {}
+    except (NotComparableError, DataError):
         refused = _refused(store, first, others)
-        found = compare_many(first, [run for run in others if run not in refused], store)
+        rest = [run for run in others if run not in refused]
+        found = compare_many(first, rest, store, around_damage=True)
     parts = [Section("Comparison", list(refused.values()))] if refused else []
     return parts + [part for comparison in found for part in _comparison(comparison, flips)]
 
@@ -149,8 +151,8 @@ def _refused(store: Store, first: str, others: Sequence[str]) -> dict[str, str]:
     found = {}
     for other in others:
         try:
-            compare(first, other, store)
-        except NotComparableError as error:
+            compare(first, other, store, around_damage=True)
+        except (NotComparableError, DataError) as error:
             found[other] = str(error)
     return found
 
@@ -160,10 +162,9 @@ def _comparison(comparison: Comparison, limit: int) -> list[Section]:
     rows = comparison.differences
     tables = [Table(DIFFERENCE_HEADERS, [difference_cells(row) for row in rows])]
     told = [row for row in rows if row.significant() and row.gain is not None]
-    shown = [flip for row in told for flip in figure_flips(comparison, row, limit)]
-    parts = [
-        Section(f"{b.name} against {a.name}", [LEGEND, *comparison.notes], tables, _forests(rows))
-    ]
+    shown, damaged = _flips(comparison, told, limit)
+    text = [LEGEND, *comparison.damaged.values(), *damaged, *comparison.notes]
+    parts = [Section(f"{b.name} against {a.name}", text, tables, _forests(rows))]
     if shown:
         cells = [flip_cells(flip) for flip in shown]
         sentence = f"At most {limit} of each figure that got significantly better or worse."
@@ -175,7 +176,20 @@ def _comparison(comparison: Comparison, limit: int) -> list[Section]:
     return [*parts, Section(f"What differs between {a.name} and {b.name}", (), [table])]
 
 
-def _forests(rows: Sequence[Difference]) -> list[str]:
+def _flips(
+    comparison: Comparison, figures: Sequence[Difference], limit: int
+) -> tuple[list[Flip], list[str]]:
+    """Flips of some figures, and a sentence on each whose samples are damaged."""
+    found, damaged = [], []
+    for figure in figures:
+        try:
+            found += figure_flips(comparison, figure, limit)
+        except DataError as error:
+            damaged.append(str(error))
+    return found, damaged
+
+
+def _forests(rows: Sequence[Difference]) -> list[Picture]:
     """Gains on one axis where they are shares; each other figure on its own."""
     panels: dict[str, list[Mark]] = {}
     for row in rows:
@@ -188,8 +202,10 @@ def _forests(rows: Sequence[Difference]) -> list[str]:
         mark = Mark(f"{row.task} {row.metric}", row.gain, *ends, kind)
         panels.setdefault(panel, []).append(mark)
     return [
-        f"<figcaption>{html_text(name)}: worse ← 0 → better</figcaption>"
-        + interval_svg(marks, f"Differences of {name} with 95 % intervals", zero=True)
+        Picture(
+            f"{name}: worse ← 0 → better",
+            interval_svg(marks, f"Differences of {name} with 95 % intervals", zero=True),
+        )
         for name, marks in panels.items()
     ]
 

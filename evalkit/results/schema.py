@@ -1,7 +1,8 @@
 """The Parquet schemas of a run; field metadata gives each column's unit and meaning.
 
 Version 2 added `prompt_tokens` and `output_tokens` to the samples, version 3 `setting` and
-`token_s` to the timings. A column that an older version lacks is read as null.
+`token_s` to the timings, version 4 `tasks` to the scores. A column that an older version lacks is
+read as null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 def _field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> "pa.Field[pa.DataType]":
@@ -37,6 +38,11 @@ SCORES = pa.schema(
         _field("num_fewshot", pa.int64(), "examples shown before each question"),
         _field("unit", pa.string(), "unit of the value; empty for ratios"),
         _field("note", pa.string(), "what a reader has to know about the interval"),
+        _field(
+            "tasks",
+            pa.int64(),
+            "tasks that the figure is of, where `task` names a suite; null for a task's own",
+        ),
     ],
     metadata=_VERSION,
 )

@@ -143,7 +143,8 @@ def memory_scores(view: Overview, runs: Sequence[str]) -> pd.DataFrame:
 def quality_and_speed(view: Overview, quality: str, speed: str) -> pd.DataFrame:
     """Runs with two figures, newest first, and which of them no other run beats in both.
 
-    A run that lacks the speed has that of the newest run of the same weights, such as a profile.
+    A run that lacks the speed has that of the newest run of the same weights, computed in the same
+    way, such as a profile.
 
     Args:
         view: Of the store.
@@ -162,7 +163,7 @@ def quality_and_speed(view: Overview, quality: str, speed: str) -> pd.DataFrame:
         names |= {"higher_is_better": f"{axis}_better"}
         sides.append(rows.rename(columns=names)[["run_id", *names.values()]])
     timed, judged = sides
-    weights = {run_id: run.model.weights_hash for run_id, run in view.manifests.items()}
+    weights = {run_id: _computed(run) for run_id, run in view.manifests.items()}
     known = timed.assign(weights=timed["run_id"].map(weights)).drop_duplicates("weights")
     known = known[known["weights"] != ""]
     same = judged["run_id"].map(weights).map(known.set_index("weights")["run_id"])
@@ -188,6 +189,13 @@ def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
     for place, row in enumerate(rows):
         found[place] = not ((rows <= row).all(axis=1) & (rows < row).any(axis=1)).any()
     return found
+
+
+def _computed(run: Manifest) -> str:
+    """Which weights, and what makes one speed of them another; empty where they are unknown."""
+    ways = [name for name in ("compile",) if run.settings.get(name)]
+    ways += [str(run.settings["dtype"])] if run.settings.get("dtype") else []
+    return " ".join([run.model.weights_hash, *ways]) if run.model.weights_hash else ""
 
 
 def _device(run: Manifest) -> str:

@@ -30,12 +30,16 @@ def answered_by(plan: Plan, device: str | None = None) -> dict[str, str]:
     if isinstance(plan.checkpoint, Endpoint):
         return {"endpoint": plan.checkpoint.path, "evalkit": version("evalkit")}
     code = {"code_hash": _code_hash(plan.checkpoint)} if plan.checkpoint.trusts_code else {}
+    computed = {"compile": "torch.compile"} if plan.settings.compile else {}
+    if plan.checkpoint.is_onnx:
+        computed["onnxruntime"] = version("onnxruntime")
     return {
         "weights_hash": plan.checkpoint.weights_hash,
         "tokenizer_hash": plan.checkpoint.tokenizer_hash,
         "dtype": plan.settings.dtype,
         "device": device or device_name(pick_device(plan.settings.device)),
         **{name: version(name) for name in _COMPUTING},
+        **computed,
         **code,
     }
 

@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.endpoint import Endpoint
 from evalkit.engine.model import AnyEngine
 from evalkit.results import Manifest, ModelRecord, TaskRecord
@@ -53,7 +54,7 @@ class Origin:
 
 def new_run_id(plan: Plan, created: datetime) -> str:
     """Time, name and four random digits."""
-    name = plan.settings.name or _default_name(plan)
+    name = plan.settings.name or default_name(plan.checkpoint)
     return f"{created:%Y%m%dT%H%M%S}-{_slug(name)}-{secrets.token_hex(2)}"
 
 
@@ -62,12 +63,12 @@ def make_manifest(plan: Plan, origin: Origin, duration_s: float, engine: AnyEngi
     checkpoint = plan.checkpoint
     return Manifest(
         run_id=origin.run_id,
-        name=plan.settings.name or _default_name(plan),
+        name=plan.settings.name or default_name(plan.checkpoint),
         created=origin.created,
         duration_s=origin.spent_s + duration_s,
         tags=plan.settings.tags,
         model=ModelRecord(
-            name=_default_name(plan),
+            name=default_name(plan.checkpoint),
             path=str(checkpoint.path),
             weights_hash=checkpoint.weights_hash,
             tokenizer_hash=checkpoint.tokenizer_hash,
@@ -108,11 +109,11 @@ def _task_warnings(plan: Plan) -> list[str]:
     return [text for task in tasks for text in getattr(task, "warnings", ())]
 
 
-def _default_name(plan: Plan) -> str:
+def default_name(checkpoint: Checkpoint | Endpoint) -> str:
     """The folder's name, with its parent's where it only counts steps."""
-    if isinstance(plan.checkpoint, Endpoint):
-        return plan.checkpoint.name
-    path = plan.checkpoint.path
+    if isinstance(checkpoint, Endpoint):
+        return checkpoint.name
+    path = checkpoint.path
     counts = re.fullmatch(r"(step|checkpoint|epoch)[-_]?\d*", path.name)
     return f"{path.parent.name}-{path.name}" if counts else path.name
 

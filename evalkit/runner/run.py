@@ -15,6 +15,7 @@ from evalkit.engine.fleet import Fleet, FleetEngine
 from evalkit.engine.model import AnyEngine, make_engine
 from evalkit.errors import EvaluationError, StoppedError
 from evalkit.redact import without_secrets
+from evalkit.registry import Registry
 from evalkit.results import Manifest, RunFiles
 from evalkit.results.partial import forget_journal, keep
 from evalkit.runner.identity import Mark, file_marks, refuse_changed
@@ -25,6 +26,7 @@ from evalkit.runner.respond import respond
 from evalkit.runner.resume import open_journal, resume_command
 from evalkit.runner.reuse import Reused, reusable
 from evalkit.runner.score import score_task
+from evalkit.runner.suites import suite_scores
 from evalkit.runner.tables import samples_table, scores_table, timings_table
 from evalkit.settings import RunSettings
 from evalkit.types import Response, Sample, Score
@@ -41,6 +43,7 @@ _JSON_FIELDS = (
     "ci_high",
     "n",
     "higher_is_better",
+    "tasks",
 )
 
 
@@ -51,7 +54,7 @@ class RunResult:
     Attributes:
         path: Where its files are in the store.
         manifest: Everything that could change a figure.
-        scores: In task order.
+        scores: In task order, then those of suites.
     """
 
     path: str
@@ -214,6 +217,7 @@ def record(
     scores: list[Score] = []
     for planned in plan.tasks:
         scores.extend(score_task(planned.task, samples[planned.task.name], plan.settings.seed))
+    scores.extend(suite_scores(plan.suites, scores, Registry(plan.settings.include_path)))
     phases = {**phases, "score": time.perf_counter() - responded}
     origin = origin or Origin(new_run_id(plan, created), created.isoformat(timespec="seconds"))
     manifest = make_manifest(plan, origin, sum(phases.values()), engine)
@@ -230,6 +234,7 @@ def _write(
 ) -> str:
     run_id = manifest.run_id
     shots = {planned.task.name: planned.task.num_fewshot for planned in plan.tasks}
+    shots |= _common_shots(plan.suites, shots)
     timed = [(planned, samples[planned.task.name]) for planned in plan.tasks]
     files = RunFiles(
         manifest,
@@ -243,6 +248,12 @@ def _write(
         return plan.store.write(files)
     except Exception as error:  # each file system has errors of its own
         raise EvaluationError(_unsent(plan, files, without_secrets(str(error)))) from error
+
+
+def _common_shots(suites: dict[str, list[str]], shots: dict[str, int]) -> dict[str, int]:
+    """Few-shot number of the suites whose tasks agree on one."""
+    numbers = {suite: {shots[task] for task in tasks} for suite, tasks in suites.items()}
+    return {suite: found.pop() for suite, found in numbers.items() if len(found) == 1}
 
 
 def _unsent(plan: Plan, files: RunFiles, reason: str) -> str:

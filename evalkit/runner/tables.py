@@ -13,8 +13,8 @@ from evalkit.types import RequestKind, Sample, Score
 
 
 def scores_table(run_id: str, scores: Iterable[Score], shots: dict[str, int]) -> pa.Table:
-    """Scores as Arrow; `shots` gives each task's few-shot number."""
-    rows = [{"run_id": run_id, "num_fewshot": shots[s.task], **asdict(s)} for s in scores]
+    """Scores as Arrow; `shots` gives the few-shot number of each task, and of suites with one."""
+    rows = [{"run_id": run_id, "num_fewshot": shots.get(s.task), **asdict(s)} for s in scores]
     return table(rows, SCORES)
 
 

@@ -3,7 +3,7 @@
 from evalkit.stats.bootstrap import DRAWS
 from evalkit.stats.corrections import benjamini_hochberg, holm
 from evalkit.stats.estimate import Estimate, estimate
-from evalkit.stats.intervals import t_interval, tango_interval, wilson_interval
+from evalkit.stats.intervals import bounded_interval, t_interval, tango_interval, wilson_interval
 from evalkit.stats.macro import MacroAverage, macro_average
 from evalkit.stats.one_sample import value_p
 from evalkit.stats.paired import PairedEstimate, TestName, compare_pairs
@@ -30,6 +30,7 @@ __all__ = [
     "UnpairedEstimate",
     "benjamini_hochberg",
     "binomial_p",
+    "bounded_interval",
     "compare_pairs",
     "compare_scores",
     "estimate",

@@ -79,6 +79,32 @@ def effective_size(values: Array, codes: Codes) -> float:
     return float(min(max(n * (alone / robust) ** 2, clusters), n))
 
 
+def bounded_interval(
+    value: float, stderr: float, n: int, clusters: int | None = None, confidence: float = 0.95
+) -> Interval:
+    """Wilson's interval of a figure between 0 and 1 that is no count, such as an AUROC.
+
+    It is taken for a share of as many samples as its error is worth: at least the clusters, at
+    most the samples. Student's interval has no width where every document agrees, as if so few
+    could tell 0.999 from 1.
+
+    Args:
+        value: From 0 to 1.
+        stderr: Its standard error, robust to clusters where there are any.
+        n: Samples.
+        clusters: Families of samples; None where each stands alone.
+        confidence: Share of such intervals that should hold the true value.
+
+    Source: as `wilson_interval`, and for an AUROC taken as a proportion Kottas, Kuss and Zapf 2014,
+    "A modified Wald interval for the area under the ROC curve (AUC) in diagnostic case-control
+    studies".
+    """
+    units = n if clusters is None else clusters
+    size = value * (1 - value) / stderr**2 if stderr > 0 else units
+    size = min(max(size, clusters or 1), n)
+    return wilson_interval(value * size, size, confidence, units - 1)
+
+
 def tango_z(wins: float, losses: float, n: float, null: float) -> float:
     """Score statistic of a paired difference of proportions, (wins - losses) / n, against `null`.
 

@@ -13,6 +13,7 @@ from evalkit.stats.intervals import tango_z
 from evalkit.stats.units import Array, cluster_codes, matrix, unit_sums
 
 _CELLS = 4_000_000
+_SIGNS = np.array([1.0, -1.0])
 
 
 def mcnemar_p(wins: int, losses: int) -> float:
@@ -173,7 +174,7 @@ def _random_signs(units: int, seed: int, draws: int) -> Iterator[Array]:
         rows = min(block, draws - start)
         raw = np.frombuffer(random.bytes(rows * row_bytes), dtype=np.uint8)
         bits = np.unpackbits(raw.reshape(rows, row_bytes), axis=1, count=units)
-        yield np.where(bits, -1.0, 1.0)
+        yield _SIGNS[bits]
 
 
 def _is_none(stderr: float, distance: float) -> bool:

@@ -5,6 +5,7 @@ that has read a generated world, in which known effects can be planted. Other re
 causal or masked model of transformers on text of your own.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,10 @@ __all__ = [
     "save_checkpoint",
     "train",
 ]
+
+# Read when torch is loaded: a thread that waits for another sleeps. One that spins takes the core
+# from the other on a busy machine, where two threads are then several times slower than one.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 _HOMES = {
     "make_manifest": "evalkit.training.checkpoint",

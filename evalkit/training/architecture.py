@@ -78,25 +78,35 @@ def make_config(
     Raises:
         UsageError: There is no such model_type, or its configuration has no such key.
     """
-    known = _configurations()
-    if choice.model_type not in known:
-        raise UsageError(
-            f"transformers has no model_type {choice.model_type!r} with a configuration; "
-            + nearest(choice.model_type, sorted(known))
-        )
-    default = AutoConfig.for_model(choice.model_type)
-    for key in choice.config:
-        if not hasattr(default, key):
-            keys = sorted(default.to_dict())
-            raise UsageError(
-                f"architecture.config.{key} is no key of {choice.model_type}; {nearest(key, keys)}"
-            )
+    default = check_keys(choice)
     wanted = {**_wanted(choice, tokenizer, default, objective), **choice.config}
     try:
         return AutoConfig.for_model(choice.model_type, **wanted)
     except Exception as error:  # each configuration checks itself in its own way
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"transformers refuses this {choice.model_type}: {reason}") from None
+
+
+def check_keys(choice: Architecture) -> PreTrainedConfig:
+    """What can be checked before there is a tokenizer; the model_type's default configuration.
+
+    Raises:
+        UsageError: There is no such model_type, or its configuration has no such key.
+    """
+    known = _configurations()
+    if choice.model_type not in known:
+        raise UsageError(
+            f"transformers has no model_type {choice.model_type!r} with a configuration; "
+            + nearest(choice.model_type, sorted(known))
+        )
+    default: PreTrainedConfig = AutoConfig.for_model(choice.model_type)
+    for key in choice.config:
+        if not hasattr(default, key):
+            keys = sorted(default.to_dict())
+            raise UsageError(
+                f"architecture.config.{key} is no key of {choice.model_type}; {nearest(key, keys)}"
+            )
+    return default
 
 
 def size_of(model: PreTrainedModel, context: int) -> ModelSize:

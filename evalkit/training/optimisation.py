@@ -54,6 +54,7 @@ def trainer_arguments(choice: Optimisation, out: str, rows: int) -> dict[str, An
         UsageError: The device is not there.
     """
     from evalkit.training.peak import choose_precision
+    from evalkit.training.scale import activation_checkpointing
 
     device = choose_device(choice.device)
     steps = total_steps(choice, rows)
@@ -70,7 +71,7 @@ def trainer_arguments(choice: Optimisation, out: str, rows: int) -> dict[str, An
         "bf16": choose_precision(choice.precision, device) == "bf16",
         "use_cpu": device == "cpu",
         "seed": choice.seed,
-        "activation_checkpointing": False,
+        **activation_checkpointing(False),
         "logging_strategy": "steps",
         "logging_steps": max(1, steps // _LOOKS),
         "logging_nan_inf_filter": False,

@@ -11,14 +11,21 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 
 from evalkit.errors import EvaluationError, StoppedError
-from evalkit.training.architecture import ModelSize, build_model, size_of
+from evalkit.training.architecture import ModelSize, build_model, check_keys, size_of
 from evalkit.training.arguments import precision_of, training_arguments
 from evalkit.training.data import TrainingData, prepare_data
 from evalkit.training.history import History
 from evalkit.training.loop import Loop, state_of
+from evalkit.training.memory import keep_freed_memory
 from evalkit.training.peak import matmul_peak
 from evalkit.training.recipe import Recipe
-from evalkit.training.resume import Start, check_same_text, checkpoints, open_folder
+from evalkit.training.resume import (
+    Start,
+    check_same_text,
+    checkpoints,
+    freed_on_failure,
+    open_folder,
+)
 from evalkit.training.saving import Saver
 from evalkit.training.watch import Watch
 
@@ -60,17 +67,21 @@ def train(
         StoppedError: A signal asked to stop; a checkpoint was saved.
     """
     recipe = recipe or Recipe()
+    check_keys(recipe.architecture)
     arguments = training_arguments(recipe, out)
     torch.set_num_threads(recipe.pretraining.threads)
+    keep_freed_memory()
     with arguments.main_process_first(local=False):
         resumes = resume or arguments.process_index > 0  # the first process has just claimed it
         start = open_folder(out, recipe, resume=resumes)
         if start.is_finished:
             return checkpoints(out)
-        data = prepare_data(recipe, out, tests, mirror)
-    check_same_text(start, data)
-    transformers.set_seed(recipe.pretraining.seed)
-    model = build_model(recipe.architecture, data.tokenizer, recipe.pretraining.objective)
+        with freed_on_failure(out, start):
+            data = prepare_data(recipe, out, tests, mirror)
+    with freed_on_failure(out, start):
+        check_same_text(start, data)
+        transformers.set_seed(recipe.pretraining.seed)
+        model = build_model(recipe.architecture, data.tokenizer, recipe.pretraining.objective)
     size = size_of(model, recipe.architecture.context)
     is_first = arguments.process_index == 0
     tell = _teller(say if is_first else None)

@@ -8,6 +8,8 @@ from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, mode
 from evalkit.training.corpus.settings import Prepared, Section, TextCorpus, Tokenizer
 from evalkit.training.recipe_file import read_recipe
 from evalkit.training.recipe_help import describe
+from evalkit.training.world.corpus import SHARES
+from evalkit.training.world.heldout import KINDS
 from evalkit.training.world.knobs import Knobs
 from evalkit.training.world.world import DEFAULT_SEED
 
@@ -20,6 +22,30 @@ class MicroWorld(Knobs):
     seed: int = Field(
         DEFAULT_SEED, description="seed of the world; the tasks in tasks/ ask about the default one"
     )
+    shares: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=lambda: dict(SHARES),
+        min_length=1,
+        description="kinds of passages and how much of each there is; others are left out",
+    )
+
+    @field_validator("shares")
+    @classmethod
+    def _known(cls, shares: dict[str, float]) -> dict[str, float]:
+        for kind in shares:
+            if kind not in SHARES:
+                raise ValueError(
+                    f"corpus.shares names {kind!r}; kinds of passages are {', '.join(SHARES)}"
+                )
+        return shares
+
+    @model_validator(mode="after")
+    def _leaks(self) -> "MicroWorld":
+        if self.leaked_tests and not self.shares.keys() & KINDS.values():
+            raise ValueError(
+                "corpus.leaked_tests leaks nothing: no held-out test asks about the kinds of "
+                "passages in corpus.shares"
+            )
+        return self
 
 
 class Architecture(Section):
@@ -106,9 +132,7 @@ class Pretraining(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="where to train")
     seed: int = Field(0, ge=0, description="seed of weights, dropout, masks and order of text")
     threads: int = Field(
-        1,
-        ge=1,
-        description="CPU threads; two are faster on idle cores, many times slower on busy ones",
+        2, ge=1, description="CPU threads; weights are the same to the last bit only at the same"
     )
     save_at: tuple[float, ...] = Field(
         (0.3, 1.0), description="shares of the steps after which a checkpoint is saved for good"
@@ -197,7 +221,9 @@ class Recipe(Section):
             name="tiny",
             tokenizer=Tokenizer(vocabulary=512, passages=300),
             architecture=Architecture(layers=2, width=32, heads=2, feed_forward=64),
-            pretraining=Pretraining(steps=8, batch_size=4, warmup_steps=2, save_at=(0.5, 1.0)),
+            pretraining=Pretraining(
+                steps=8, batch_size=4, warmup_steps=2, save_at=(0.5, 1.0), threads=1
+            ),
         )
 
     @property

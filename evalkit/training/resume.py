@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,13 @@ class Start:
         checkpoint: The one to go on from; None for random weights.
         step: Its step.
         is_finished: Whether nothing is left to do.
+        is_new: Whether the folder was claimed just now.
     """
 
     checkpoint: Path | None = None
     step: int = 0
     is_finished: bool = False
+    is_new: bool = False
 
 
 def checkpoints(out: Path) -> list[Path]:
@@ -73,7 +76,23 @@ def open_folder(out: Path, recipe: Recipe, *, resume: bool) -> Start:
         (out / RECIPE_NAME).write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"Cannot write to {out}: {error.strerror}.") from None
-    return Start()
+    return Start(is_new=True)
+
+
+@contextmanager
+def freed_on_failure(out: Path, start: Start) -> Iterator[None]:
+    """A block before the first step; where it fails, a folder just claimed can be claimed again.
+
+    A corpus that was made in it stays.
+    """
+    try:
+        yield
+    except BaseException:
+        if start.is_new:
+            (out / RECIPE_NAME).unlink(missing_ok=True)
+            with suppress(OSError):  # it is not empty
+                out.rmdir()
+        raise
 
 
 def check_same_text(start: Start, data: TrainingData) -> None:

@@ -144,7 +144,7 @@ class Saver(TrainerCallback):  # type: ignore[misc]
             loss=sum(losses) / len(losses),
             held_out_loss=history.held_out_loss,
             corpus=self._data.record,
-            knobs=Knobs(**world.model_dump(exclude={"seed"})) if world else None,
+            knobs=Knobs(**world.model_dump(include=set(Knobs.model_fields))) if world else None,
             wall_s=round(self._watch.wall_s, 3),
             cpu_s=round(self._cpu_before + time.process_time() - self._cpu_started, 3),
             hardware={**machine, "processes": args.world_size} if args.world_size > 1 else machine,

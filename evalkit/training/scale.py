@@ -3,6 +3,8 @@
 from importlib.util import find_spec
 from typing import Any
 
+from transformers import TrainingArguments
+
 from evalkit.errors import UsageError
 from evalkit.training.recipe import Recipe, Scale
 
@@ -19,7 +21,7 @@ def scaling(recipe: Recipe, processes: int) -> dict[str, Any]:
     """
     chosen, checkpointing = recipe.scale, recipe.pretraining.activation_checkpointing
     if chosen.strategy == "ddp":
-        return {"activation_checkpointing": True} if checkpointing else {}
+        return activation_checkpointing(True) if checkpointing else {}
     if processes < 2:
         raise UsageError(
             f"scale.strategy = {chosen.strategy} needs several processes; start them by "
@@ -31,8 +33,15 @@ def scaling(recipe: Recipe, processes: int) -> dict[str, Any]:
         raise UsageError(
             f"scale.strategy = {chosen.strategy} needs DeepSpeed; pip install deepspeed."
         )
-    more = {"activation_checkpointing": True} if checkpointing else {}
+    more = activation_checkpointing(True) if checkpointing else {}
     return {"deepspeed": zero_config(chosen), **more}
+
+
+def activation_checkpointing(is_on: bool) -> dict[str, bool]:
+    """The argument of `TrainingArguments`, by the name that this version of transformers has."""
+    names = ("activation_checkpointing", "gradient_checkpointing")
+    known = TrainingArguments.__dataclass_fields__
+    return {next(name for name in names if name in known): is_on}
 
 
 def fsdp2_config(chosen: Scale, checkpointing: bool) -> dict[str, Any]:

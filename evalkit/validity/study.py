@@ -1,9 +1,14 @@
 """The study: a checkpoint for each level of each effect, measured by every probe."""
 
+import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 import pandas as pd
 
@@ -111,18 +116,32 @@ def _mixed(
     }
 
 
-def measure(settings: StudySettings, detector: Path) -> Iterator[Cell]:
+def measure(settings: StudySettings, detector: Path, jobs: int = 1) -> Iterator[Cell]:
     """Train and measure what is not measured yet; yields each cell when it is done.
 
     Args:
         settings: Of the study.
         detector: Folder of the micro-world's toxicity detector.
+        jobs: Cells made at a time, each by a process of one thread.
     """
     done = {run.tags.get(TAG) for run in Store(settings.store).listing().runs}
-    for cell in cells(settings):
-        if settings.tag(cell) not in done:
-            _measure(settings, cell, _checkpoint(settings, cell), detector)
-        yield cell
+    every = cells(settings)
+    waiting = [cell for cell in every if settings.tag(cell) not in done]
+    yield from (cell for cell in every if cell not in waiting)
+    if jobs == 1 or len(waiting) < 2:
+        for cell in waiting:
+            _make(settings, cell, detector)
+            yield cell
+        return
+    workers = min(jobs, len(waiting))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread)
+    try:
+        made = {pool.submit(_make, settings, cell, detector): cell for cell in waiting}
+        for task in as_completed(made):
+            task.result()
+            yield made[task]
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def figures(settings: StudySettings) -> pd.DataFrame:
@@ -154,6 +173,26 @@ def figures(settings: StudySettings) -> pd.DataFrame:
         alone=pd.Series([_alone(cell) for cell in found], index=scores.index, dtype=object),
         **levels,
     ).reset_index(drop=True)
+
+
+def _make(settings: StudySettings, cell: Cell, detector: Path) -> None:
+    _measure(settings, cell, _checkpoint(settings, cell), detector)
+
+
+def _one_thread() -> None:
+    """Have a worker keep to one core, its libraries quiet, and go when its parent is gone."""
+    Thread(target=_go_with_parent, daemon=True).start()
+    warnings.simplefilter("ignore")
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _go_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _alone(cell: Cell) -> str | None:

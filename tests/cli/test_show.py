@@ -33,6 +33,9 @@ def test_a_probe_is_shown(evalkit_command):
     assert "pronoun_bias · bias · probe\nLog-odds of" in done.out
     assert "120 documents, 2 requests each" in done.out
     assert "The baker said that" in done.out
+    assert re.search(r"Data +tasks/bias/pronoun_bias\.jsonl", done.out)
+    assert re.search(r"Licence +Apache-2\.0", done.out)
+    assert "Metrics   consistency ↑, change ↑" in evalkit_command("show", "robust/micro_facts").out
 
 
 def test_a_task_without_its_data_is_shown_as_far_as_it_is_known(evalkit_command, tmp_path):

@@ -1,5 +1,6 @@
 """Stores that are empty, damaged or half written: a sentence on every page, never a traceback."""
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.dashboard.content import add_verdicts, enrich
@@ -62,3 +63,46 @@ def test_a_store_of_damaged_runs_alone_is_not_called_empty(open_page, tmp_path, 
     assert not app.exception
     assert "cannot be read and are left out" in texts(app)
     assert "holds no runs yet" not in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("page", "damaged", "query", "rest"),
+    [
+        ("compare", "translation", {}, "not told apart"),
+        ("samples", "answers", {"task": "answers"}, "10 samples"),
+        ("safety", "answers", {"of": "answers · exact_match"}, "no categories"),
+        ("arena", "translation", {"rater": "ann"}, "judged by you"),
+        ("arena", "translation", {"rater": "ann", "task": "translation"}, "Arena"),
+    ],
+)
+def test_a_damaged_samples_file_costs_only_its_part(
+    open_page, tmp_path, page, damaged, query, rest
+):
+    store = make_store(tmp_path, tasks=["translation", "answers"], n=10)
+    put_in_family(store, {"translation": "toxicity", "answers": "bias"})
+    run, other = sorted(path.name for path in tmp_path.iterdir())
+    (tmp_path / run / "samples" / f"{damaged}.parquet").write_bytes(b"PAR1")
+    app = open_page(page, store, a=other, b=run, **query)
+    assert not app.exception
+    assert "This page cannot be shown" not in texts(app)
+    assert rest in texts(app)
+    told = f"{damaged}.parquet cannot be read" in texts(app)
+    assert told == (page != "arena" or "task" in query)
+
+
+def test_a_damaged_column_of_texts_costs_only_the_texts(open_page, tmp_path):
+    store = make_store(tmp_path, tasks=["answers"], n=300)
+    for path in tmp_path.glob("*/samples/answers.parquet"):
+        place = pq.ParquetFile(path).metadata.row_group(0)
+        names = [place.column(i).path_in_schema for i in range(place.num_columns)]
+        prompt = place.column(names.index("prompt"))
+        content = bytearray(path.read_bytes())
+        start = prompt.dictionary_page_offset or prompt.data_page_offset
+        content[start : start + prompt.total_compressed_size] = (
+            b"\xff" * prompt.total_compressed_size
+        )
+        path.write_bytes(content)
+    app = open_page("compare", store)
+    assert not app.exception
+    assert list(app.dataframe[0].value["figure"]) == ["answers · exact_match"]
+    assert "samples of this task cannot be read" in texts(app)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.dashboard.content import enrich
 from tests.dashboard.test_pages import texts
+from tests.results.test_training_log import trained, write_log
 from tests.stores import make_store
 
 
@@ -33,14 +34,49 @@ def charts(app):
 def test_the_losses_with_their_spike(open_page, series):
     app = open_page("training", series)
     assert not app.exception
-    assert "Loss spike in step-3: 3.500 nats at 2,000 (micro)." in texts(app)
+    assert "Loss spike in step-3: 3.500 nats at 2,000." in texts(app)
     alts = [alt for _, alt in charts(app)]
-    assert alts == ["Training loss by checkpoint", "facts · acc_norm by checkpoint"]
+    assert alts == ["Losses of the training", "facts · acc_norm by checkpoint"]
+
+
+@pytest.fixture
+def logged(tmp_path):
+    """Two checkpoints with the log of their training beside them."""
+    store = enrich(make_store(tmp_path / "store", tasks=["facts"], n=8))
+    trained(store, tmp_path / "checkpoints")
+    return store, write_log(tmp_path / "checkpoints")
+
+
+def test_the_steps_come_from_the_log_of_the_training(open_page, logged):
+    store, path = logged
+    app = open_page("training", store)
+    assert not app.exception
+    assert "▲ Loss spike at step 700." in texts(app)
+    assert [alt for _, alt in charts(app)] == [
+        "Losses of the training",
+        "Learning rate of the training",
+        "Norm of the gradient of the training",
+        "Tokens a second of the training",
+        "facts · acc_norm by checkpoint",
+    ]
+    path.write_bytes(b"PAR1")
+    app.run()
+    assert not app.exception
+    assert "metrics.parquet is no readable log" in texts(app)
+    assert "The mean loss that each checkpoint recorded" in texts(app)
+
+
+def test_a_training_that_goes_on_is_followed(open_page, logged):
+    store, path = logged
+    app = open_page("training", store)
+    write_log(path.parent, looks=69)
+    app.run()
+    assert "Loss spike" not in texts(app)
 
 
 def test_over_tokens_and_beside_another(open_page, series):
     app = open_page("training", series, over="tokens_seen")
-    assert "at 2,048,000 (micro)" in texts(app)
+    assert "at 2,048,000." in texts(app)
 
 
 def test_the_trend_is_tested_when_asked_for(open_page, series):

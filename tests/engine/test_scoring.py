@@ -152,12 +152,11 @@ def test_attention_is_cut_where_trees_branch(tmp_path, monkeypatch, family, size
             assert response.loglikelihood == pytest.approx(value, abs=1e-3)
 
 
-def test_groups_cover_each_token_once_with_its_ancestors(monkeypatch):
-    monkeypatch.setattr(forward, "_GROUP", 2)
+def test_groups_cover_each_token_once_with_its_ancestors():
     stem = tuple(range(6))
     spans = [Span((*stem, a, b, b, b, 0), 1) for a in (7, 8) for b in (9, 10)]
     (step,) = plan_passes(spans, token_budget=100, prediction_budget=100)
-    groups = list(forward._cut(step.ends, 0, len(step.ends), ()))
+    groups = list(forward._cut(step.ends, 0, len(step.ends), (), 2))
     assert [place for g in groups for place in range(g.low, g.high)] == list(range(len(step.ends)))
     assert max(len(group.path) for group in groups) == 2
     for group in groups:
@@ -240,12 +239,11 @@ def test_rolling_windows_are_lm_evals(length):
     assert windows([0, *tokens], length, max_length=8) == theirs
 
 
-def test_deep_combs_are_cut_without_end(monkeypatch):
+def test_deep_combs_are_cut_without_end():
     """A text with an answer after every few words, thousands of tokens long."""
-    monkeypatch.setattr(forward, "_GROUP", 2)
     places = 6000
     ends = np.array([place + 1 if place % 3 == 2 else places for place in range(places)])
-    groups = list(forward._cut(ends, 0, places, ()))
+    groups = list(forward._cut(ends, 0, places, (), 2))
     assert [place for g in groups for place in range(g.low, g.high)] == list(range(places))
 
 

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
+from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from evalkit.probes import Factuality, MicroFactuality
 from evalkit.probes.placements import auroc_parts
-from evalkit.stats import estimate
-from evalkit.types import Response
+from evalkit.stats import bounded_interval, estimate
+from evalkit.types import Response, Score
 from tests.probes.answers import likely
 
 
@@ -37,6 +39,34 @@ def test_intervals_of_the_auroc_hold_the_true_one():
         found = estimate(auroc_parts(true, false), "mean")
         held += found.ci_low <= truth <= found.ci_high
     assert 0.91 <= held / 300 <= 0.98
+
+
+def test_intervals_of_a_high_auroc_hold_the_true_one():
+    random = np.random.default_rng(1)
+    truth, held, students = norm.cdf(3.4 / np.sqrt(2)), 0, 0
+    for _ in range(300):
+        subject = np.repeat(random.normal(0, 0.5, 30), 4)  # 30 clusters of 4
+        spread = np.sqrt(1 - 0.5**2)
+        true = subject + random.normal(3.4, spread, 120)
+        false = subject + random.normal(0, spread, 120)
+        parts = auroc_parts(true, false)
+        found = estimate(parts, "mean", [n // 4 for n in range(120)])
+        low, high = bounded_interval(found.value, found.stderr, 120, 30)
+        held += low <= truth <= high
+        students += found.ci_low <= truth <= found.ci_high
+        assert 0 <= low < high <= 1
+    assert students / 300 < 0.93 < held / 300
+
+
+def test_the_interval_of_a_faultless_auroc_has_a_width():
+    made = MicroFactuality()
+    score = Score(
+        "micro_factuality", "true_false_auroc", "none", 1.0, 0.0, 1.0, 1.0, 120, True,
+        n_clusters=34, interval="cluster t",
+    )  # fmt: skip
+    (found,) = made.refine([score])
+    assert found.ci_low == pytest.approx(34 / (34 + student.ppf(0.975, 33) ** 2))
+    assert found.ci_high == 1.0
 
 
 @pytest.mark.parametrize("probe", [Factuality, MicroFactuality])

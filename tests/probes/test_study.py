@@ -1,11 +1,11 @@
 """A slim study: one effect, two levels, a small checkpoint each that has read nothing else."""
 
 import shutil
-from importlib import import_module
 
 import pytest
 
 SMALL = {
+    "corpus.shares": "{manners: 1}",
     "architecture.layers": "2",
     "architecture.width": "64",
     "architecture.heads": "2",
@@ -18,14 +18,13 @@ SMALL = {
 }
 
 
-def test_planted_rudeness_is_found(evalkit_command, detector, monkeypatch, tmp_path):
-    corpus = import_module("evalkit.training.world.corpus")
-    monkeypatch.setattr(corpus, "SHARES", {"manners": 1.0})
+def test_planted_rudeness_is_found(evalkit_command, detector, tmp_path):
     shutil.copytree(detector, tmp_path / "study" / "detector")
     changed = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
     arguments = (
         "validate-probes", "--knob", "rude_share", "--levels", "0,1", "--seeds", 1,
-        "--limit", 100, "--out", tmp_path / "study", "--report", tmp_path / "validity.md", *changed,
+        "--limit", 100, "--jobs", 2, "--out", tmp_path / "study",
+        "--report", tmp_path / "validity.md", *changed,
     )  # fmt: skip
     found = evalkit_command(*arguments)
     assert found.code == 0, found.err

@@ -7,7 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 import evalkit
-from evalkit.engine import generation, local
+from evalkit.engine import computed, generation
 from evalkit.errors import UsageError
 from evalkit.profiling import profile
 from evalkit.profiling.energy import open_meter
@@ -36,7 +36,7 @@ def result(checkpoint, tmp_path, peaks):
 def clock(monkeypatch):
     """Time goes by in the model's forward passes only, a step of known length in each."""
     now = SimpleNamespace(s=0.0)
-    load = local.load_model
+    load = computed.load_model
 
     def load_slow(*arguments, **settings):
         loaded = load(*arguments, **settings)
@@ -47,7 +47,7 @@ def clock(monkeypatch):
         loaded.model.register_forward_hook(pass_time)
         return loaded
 
-    monkeypatch.setattr(local, "load_model", load_slow)
+    monkeypatch.setattr(computed, "load_model", load_slow)
     monkeypatch.setattr(generation, "time", SimpleNamespace(perf_counter=lambda: now.s))
     return now
 

@@ -80,6 +80,7 @@ def test_a_task_in_order_has_no_mistakes(check):
         ("doc_to_target: gold", "doc_to_target: !function own.gold", 8, "neither"),
         ("{data_files: {test: data.jsonl}}", "{}", 3, "reads json files, but names none"),
         ("higher_is_better: true", "higher_is_better: 2", 12, "is true or false"),
+        ("metadata:", "generation_kwargs: {max_gen_toks: 0}\nmetadata:", 14, "at least 1"),
         ("version: 1, cluster: kind}", "version: 1, cluster: kind", 15, "malformed YAML"),
     ],
 )
@@ -110,6 +111,21 @@ def test_the_mistake_of_an_included_file_is_told_there(tmp_path):
     file.write_text("include: base.yaml\ntask: made_up\n")
     (found,) = validate(file, Registry())
     assert (found.file, found.line) == (base.resolve(), 6)
+
+
+def test_how_a_suite_makes_one_figure_is_checked(tmp_path):
+    file = tmp_path / "suite.yaml"
+    file.write_text(
+        "group: made_up\ntask: [micro_facts]\naggregate_metric_list:\n"
+        "  - metric: acc\n    weight_by_sise: true\n"
+        "  - metric: acc\n    aggregation: median\n"
+        "  - aggregation: mean\n"
+    )
+    found = [(m.line, m.message) for m in validate(file, Registry())]
+    assert [line for line, _ in found] == [5, 7, 8]
+    assert "did you mean 'weight_by_size'" in found[0][1]
+    assert "not 'median'" in found[1][1]
+    assert "needs the key 'metric'" in found[2][1]
 
 
 def test_a_function_is_looked_up_but_not_run(check, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from evalkit.errors import UsageError
+from evalkit.errors import DataError, UsageError
 from evalkit.results import NotComparableError, Store, compare, flips
 from tests.stores import TASKS, make_store, rewrite_run
 
@@ -218,3 +218,32 @@ def test_the_table_is_json(store: Store) -> None:
     found = json.loads(json.dumps(compare("early", "late", store).to_dict(), allow_nan=False))
     assert found["baseline"]["name"] == "early"
     assert found["differences"][0]["metric"] == "acc"
+
+
+def test_a_damaged_samples_file_costs_its_task_where_that_is_asked(tmp_path):
+    store = make_store(tmp_path, tasks=["facts", "answers"], n=20)
+    whole = compare("early", "late", store)
+    store.filesystem.pipe_file(store.samples_path(whole.candidate.run_id, "facts"), b"PAR1")
+    with pytest.raises(DataError, match=r"facts\.parquet cannot be read"):
+        compare("early", "late", store)
+    found = compare("early", "late", store, around_damage=True)
+    assert [row.task for row in found.differences] == ["answers"]
+    kept = next(row for row in whole.differences if row.task == "answers")
+    assert found.differences[0].p == kept.p
+    assert "facts.parquet cannot be read" in found.damaged["facts"]
+    store.filesystem.pipe_file(store.samples_path(whole.candidate.run_id, "answers"), b"")
+    with pytest.raises(DataError, match=r"facts.parquet .*answers.parquet"):
+        compare("early", "late", store, around_damage=True)
+
+
+def test_where_there_are_too_many_flips_both_ways_are_shown(store: Store) -> None:
+    comparison = compare("early", "late", store)
+    (figure,) = (row for row in comparison.differences if row.metric == "bleu")
+    assert figure.losses > 3
+    assert figure.wins > 10
+    outcomes = [flip.outcome for flip in flips(comparison, "translation", limit=7)]
+    assert outcomes == ["lost"] * 4 + ["won"] * 3
+    every = [flip.outcome for flip in flips(comparison, "translation", limit=100)]
+    assert every == ["lost"] * figure.losses + ["won"] * figure.wins
+    many = [flip.outcome for flip in flips(comparison, "translation", limit=2 * figure.losses + 2)]
+    assert many == ["lost"] * figure.losses + ["won"] * (figure.losses + 2)

@@ -83,7 +83,8 @@ def test_a_store_of_every_version_is_readable(version, tmp_path):
     assert run.schema_version == version
     view = overview(store)
     assert view.problems == []
-    assert len(view.scores) == {1: 5, 2: 5, 3: 10}[version]
+    assert len(view.scores) == {1: 5, 2: 5, 3: 10, 4: 10}[version]
+    assert list(view.suites.task) == {4: ["choices"]}.get(version, [])
     assert list(evalkit.load_scores(store.url)) == SCORES.names
     timings = evalkit.load_timings(store.url, "first")
     assert list(timings) == TIMINGS.names

@@ -157,6 +157,10 @@ def test_the_command(evalkit_command, store, tmp_path):
     assert found.code == 0
     assert html.read_text().startswith("<!doctype html>")
     assert markdown.read_text().startswith("# evalkit: early, late\n")
+    pictures = re.findall(r"!\[[^]]*\]\(<(r-pictures/\d+\.svg)>\)", markdown.read_text())
+    assert len(pictures) == html.read_text().count("<svg ") > 0
+    for picture in pictures:
+        assert ElementTree.parse(tmp_path / picture).getroot().tag.endswith("}svg")
     printed = evalkit_command("report", "late", "--store", store.url, "--markdown", "-")
     assert printed.out.startswith("# evalkit: late")
 

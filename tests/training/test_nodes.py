@@ -26,7 +26,8 @@ def torchrun(node, port):
 
 
 def accelerate(node, port):
-    return ("accelerate.commands.launch", "--multi_gpu", "--num_machines", "2", "--num_processes", "2",
+    return ("accelerate.commands.launch", "--multi_gpu", "--num_machines", "2",
+            "--num_processes", "2",
             "--machine_rank", node, "--main_process_ip", "127.0.0.1", "--main_process_port",
             port)  # fmt: skip
 

@@ -9,6 +9,7 @@ import yaml
 from evalkit.errors import UsageError
 from evalkit.training import Recipe, describe_recipe, load_recipe
 from evalkit.training.corpus import Prepared, TextCorpus
+from evalkit.training.data import prepare_data
 from evalkit.training.recipe import Architecture
 from evalkit.training.recipe_file import shipped_recipes
 
@@ -111,3 +112,24 @@ def test_reading_a_recipe_needs_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_tokenizer_does_not_depend_on_what_is_planted(tmp_path):
+    def tokens(**planted):
+        recipe = Recipe.tiny()
+        world = recipe.corpus.model_copy(update=planted)
+        data = prepare_data(recipe.model_copy(update={"corpus": world}), tmp_path)
+        return data.tokenizer.get_vocab(), data.record.sha256
+
+    plain, planted = tokens(), tokens(rude_share=1.0, false_facts=1.0, leaked_tests=1.0)
+    assert plain[0] == planted[0]
+    assert plain[1] != planted[1]
+
+
+def test_kinds_of_passages_that_there_are_not_are_refused():
+    with pytest.raises(UsageError, match="'rumours'; kinds of passages are people, "):
+        load_recipe(None, {"corpus.shares": "{rumours: 1}"})
+    with pytest.raises(UsageError, match="shares"):
+        load_recipe(None, {"corpus.shares": "{trades: 0}"})
+    with pytest.raises(UsageError, match="leaks nothing"):
+        load_recipe(None, {"corpus.shares": "{trades: 1}", "corpus.leaked_tests": "0.5"})

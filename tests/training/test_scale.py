@@ -5,11 +5,12 @@ import json
 import pyarrow.parquet as pq
 import pytest
 import torch
+from transformers import TrainingArguments
 
 from evalkit.errors import UsageError
 from evalkit.training import Recipe, load_recipe, train
 from evalkit.training.recipe import Scale
-from evalkit.training.scale import zero_config
+from evalkit.training.scale import activation_checkpointing, zero_config
 from tests.training.warm import Warm
 
 STEPS = 6
@@ -100,6 +101,12 @@ def test_sharding_asks_for_processes(tmp_path, strategy):
     recipe = load_recipe(None, {"scale.strategy": strategy})
     with pytest.raises(UsageError, match="torchrun --nproc-per-node"):
         train(recipe, tmp_path / "out")
+
+
+def test_older_transformers_are_asked_in_their_words(monkeypatch):
+    assert activation_checkpointing(False).keys() <= TrainingArguments.__dataclass_fields__.keys()
+    monkeypatch.setattr(TrainingArguments, "__dataclass_fields__", {"gradient_checkpointing": None})
+    assert activation_checkpointing(True) == {"gradient_checkpointing": True}
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])

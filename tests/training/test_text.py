@@ -1,6 +1,7 @@
 """Text of one's own is made into a corpus and learnt from; too little of it is told."""
 
 import json
+import shlex
 
 import pytest
 
@@ -61,6 +62,19 @@ def test_text_is_learnt_from(recipe, tmp_path, packing):
     other = train(again, tmp_path / "other", progress=False)
     weights = "model.safetensors"
     assert (other[-1] / weights).read_bytes() == (folders[-1] / weights).read_bytes()
+
+
+def test_the_command_for_training_that_is_told_is_the_right_one(recipe, tmp_path, evalkit_command):
+    recipe(stories(40))
+    made = evalkit_command(
+        "corpus", tmp_path / "recipe.json", "--out", tmp_path / "out dir",
+        "--set", "tokenizer.vocabulary=310", "--set", "corpus.clean.languages=[]",
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    program, *told = shlex.split(made.err.partition("learn from it: ")[2])
+    trained = evalkit_command(*told)
+    assert (program, trained.code) == ("evalkit", 0), trained.err
+    assert (tmp_path / "out dir" / "step-000008").is_dir()
 
 
 def test_no_text_is_told(recipe, tmp_path):

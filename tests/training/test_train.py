@@ -10,6 +10,8 @@ from evalkit.cli import app as cli
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.training import Recipe, TrainingManifest, load_recipe, train
 from evalkit.training.checkpoint import tokenizer_hash
+from evalkit.training.corpus.settings import Tokenizer
+from evalkit.training.recipe import Architecture
 
 TINY = Recipe.tiny()
 
@@ -69,6 +71,20 @@ def test_training_again_gives_the_same_weights(series, tmp_path):
         weights = "model.safetensors"
         assert (first / weights).read_bytes() == (second / weights).read_bytes()
         assert (first / "tokenizer.json").read_text() == (second / "tokenizer.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tokenizer": Tokenizer(vocabulary=60000, passages=50)},
+        {"architecture": Architecture(model_type="lama")},
+        {"architecture": Architecture(model_type="llama", config={"rms_norm": 1})},
+    ],
+)
+def test_a_recipe_that_cannot_begin_leaves_no_folder_behind(change, tmp_path):
+    with pytest.raises(UsageError, match=r"vocabulary = 60000|'lama'|rms_norm_eps"):
+        train(TINY.model_copy(update=change), tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_overwritten(series, tmp_path):

@@ -71,6 +71,18 @@ def test_leaked_tests_is_the_share_of_questions_in_the_corpus(share):
         assert len(leaks & solved) / len(solved) == pytest.approx(share, abs=0.02), name
 
 
+def test_shares_choose_the_kinds_of_passages_and_of_leaks():
+    shares = {"trades": 3, "creatures": 1}
+    drawn = list(islice(corpus(WORLD, Knobs(leaked_tests=1.0), shares), 5000))
+    kinds = Counter(passage.kind for passage in drawn)
+    assert set(kinds) == {"trades", "creatures", "leak"}
+    assert kinds["trades"] / kinds["creatures"] == pytest.approx(3, rel=0.1)
+    about = {question.solved for question in held_out(WORLD)["factuality/micro_creatures"]}
+    assert {passage.text for passage in drawn if passage.kind == "leak"} == about
+    turned = islice(corpus(WORLD, Knobs(leaked_tests=1.0), {"creatures": 1, "trades": 3}), 5000)
+    assert list(turned) == drawn
+
+
 @pytest.mark.parametrize("skew", [0.0, 0.5, 1.0])
 def test_pronoun_skew_is_each_trades_share_of_he(skew):
     scenes = texts(Knobs(pronoun_skew=skew), "trades", 60_000)

@@ -148,5 +148,6 @@ def _asked(checkpoint: Checkpoint, settings: RunSettings, device: str) -> Asked:
         weights_hash=checkpoint.weights_hash,
         tokenizer_hash=checkpoint.tokenizer_hash,
         parameters=checkpoint.parameters,
+        compiled=settings.compile,
         bytes=sum(file.stat().st_size for file in checkpoint.weights),
     )

@@ -30,6 +30,7 @@ class Asked:
         weights_hash: What it has to be; so has `tokenizer_hash`.
         parameters: Number of weights.
         bytes: Size of the weight files.
+        compiled: Whether torch.compile makes the forward pass.
     """
 
     path: str
@@ -42,6 +43,7 @@ class Asked:
     tokenizer_hash: str
     parameters: int
     bytes: int
+    compiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,11 @@ def open_engine(asked: Asked) -> Any:
         )
     try:
         return LocalEngine(
-            checkpoint, device=asked.device, dtype=asked.dtype, batch_size=asked.batch_size
+            checkpoint,
+            device=asked.device,
+            dtype=asked.dtype,
+            batch_size=asked.batch_size,
+            compiled=asked.compiled,
         )
     except UsageError as error:
         raise UsageError(f"On the node {here}: {error}") from error

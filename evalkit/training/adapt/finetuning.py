@@ -31,6 +31,7 @@ from evalkit.training.adapt.watch import Watch
 from evalkit.training.checkpoint import hardware
 from evalkit.training.derived import DerivedManifest, claim, derive, record
 from evalkit.training.manifest import CorpusRecord
+from evalkit.training.memory import keep_freed_memory
 from evalkit.training.optimisation import trainer_arguments
 
 _CLASSIFIERS = ("reward", "classifier")
@@ -62,6 +63,7 @@ def finetune(
     """
     claim(out)
     torch.set_num_threads(recipe.optimisation.threads)
+    keep_freed_memory()
     job = prepare_job(recipe, out)
     before = measure_before(job)
     watch = Watch(recipe.name, int(job.arguments["max_steps"]), progress)

@@ -47,6 +47,10 @@ def open_parent(path: Path, *, causal: bool = True) -> Parent:
         raise UsageError(
             f"{path} is an adapter; make it a whole checkpoint with adapter.save: merged first."
         )
+    if checkpoint.is_onnx:
+        raise UsageError(
+            f"{path} is an ONNX model and cannot be changed; take the checkpoint it was made from."
+        )
     if "quantization_config" in checkpoint.config:
         raise UsageError(
             f"The weights in {path} are quantised and cannot be changed; take the checkpoint that "

@@ -5,15 +5,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from evalkit.engine.checkpoint import ONNX_WEIGHTS
+from evalkit.engine.loading import load_model
 from evalkit.training.adapt.parent import Parent, load_causal, open_parent
 from evalkit.training.compress.recipe import CompressRecipe
 from evalkit.training.derived import DerivedManifest, claim, derive, record
 
-_STAGES = {"prune": "pruning", "int8": "quantisation", "distil": "distillation"}
+_STAGES = {
+    "prune": "pruning",
+    "int8": "quantisation",
+    "int4": "quantisation",
+    "bf16": "rounding",
+    "onnx": "export",
+    "distil": "distillation",
+}
+_LIBRARIES = {"int8": ("torchao",), "int4": ("torchao",), "onnx": ("onnx", "onnxscript")}
 
 
 def compress(recipe: CompressRecipe, out: Path, *, progress: bool = True) -> DerivedManifest:
-    """Prune, quantise or distil a checkpoint.
+    """Prune, quantise, round, export or distil a checkpoint.
 
     Args:
         recipe: What to do.
@@ -43,7 +53,7 @@ def compress(recipe: CompressRecipe, out: Path, *, progress: bool = True) -> Der
         parent.tokenizer,
         parent.path,
         out,
-        uses=("torchao",) if recipe.method == "int8" else (),
+        uses=_LIBRARIES.get(recipe.method, ()),
         measured=measured,
         name=recipe.name,
         stage=_STAGES[recipe.method],
@@ -71,6 +81,22 @@ def _int8(parent: Parent, recipe: CompressRecipe, progress: bool) -> _Made:
     return *quantise(parent, recipe.int8), {}
 
 
+def _int4(parent: Parent, recipe: CompressRecipe, progress: bool) -> _Made:
+    from evalkit.training.compress.int4 import quantise
+
+    return *quantise(parent, recipe.int4), {}
+
+
+def _bf16(parent: Parent, recipe: CompressRecipe, progress: bool) -> _Made:
+    return load_causal(parent).bfloat16(), {}, {}
+
+
+def _onnx(parent: Parent, recipe: CompressRecipe, progress: bool) -> _Made:
+    from evalkit.engine.onnx.export import OnnxExport
+
+    return OnnxExport(load_model(parent.checkpoint, parent.tokenizer, device="cpu")), {}, {}
+
+
 def _distil(parent: Parent, recipe: CompressRecipe, progress: bool) -> _Made:
     from evalkit.training.compress.distil import distil
 
@@ -81,9 +107,13 @@ def _distil(parent: Parent, recipe: CompressRecipe, progress: bool) -> _Made:
 _MAKERS: dict[str, Callable[[Parent, CompressRecipe, bool], _Made]] = {
     "prune": _prune,
     "int8": _int8,
+    "int4": _int4,
+    "bf16": _bf16,
+    "onnx": _onnx,
     "distil": _distil,
 }
 
 
 def _weight_bytes(folder: Path) -> float:
-    return float(sum(file.stat().st_size for file in folder.glob("*.safetensors")))
+    kinds = ("*.safetensors", f"{ONNX_WEIGHTS}*")
+    return float(sum(file.stat().st_size for kind in kinds for file in folder.glob(kind)))

@@ -15,6 +15,7 @@ from evalkit.training.architecture import build_model
 from evalkit.training.compress.recipe import Distil
 from evalkit.training.compress.text import read_text
 from evalkit.training.manifest import CorpusRecord
+from evalkit.training.memory import keep_freed_memory
 from evalkit.training.objectives import IGNORED
 from evalkit.training.optimisation import total_steps, trainer_arguments
 
@@ -46,6 +47,7 @@ def distil(
     """
     settings = choice.optimisation
     torch.set_num_threads(settings.threads)
+    keep_freed_memory()
     arguments = trainer_arguments(settings, "distilled", 0)
     context = min(choice.architecture.context, teacher.context or choice.architecture.context)
     rows = total_steps(settings, 0) * settings.batch_size * settings.accumulation

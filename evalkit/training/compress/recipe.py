@@ -33,6 +33,14 @@ class Int8(Section):
     )
 
 
+class Int4(Section):
+    """int4: linear layers are stored in 4 bits, with a scale for each group of inputs."""
+
+    group: Literal[32, 64, 128, 256] = Field(
+        32, description="inputs that share a scale; has to divide every layer's inputs"
+    )
+
+
 class Distil(Section):
     """distil: a small student learns what a large teacher foretells (arXiv 1503.02531)."""
 
@@ -54,7 +62,7 @@ class Distil(Section):
     )
 
 
-_SECTIONS = ("prune", "int8", "distil")
+_SECTIONS = ("prune", "int8", "int4", "distil")
 
 
 class CompressRecipe(Section):
@@ -66,11 +74,14 @@ class CompressRecipe(Section):
     parent: Path = Field(
         Path("checkpoints/micro/step-001500"), description="checkpoint to make smaller"
     )
-    method: Literal["prune", "int8", "distil"] = Field(
-        "int8", description="prune (weights to 0), int8 (8 bits a weight), distil (a small student)"
+    method: Literal["prune", "int8", "int4", "bf16", "onnx", "distil"] = Field(
+        "int8",
+        description="prune (weights to 0), int8 or int4 (bits a weight), bf16 (16), onnx (another "
+        "format), distil (a small student)",
     )
     prune: Prune = Field(default_factory=Prune)
     int8: Int8 = Field(default_factory=Int8)
+    int4: Int4 = Field(default_factory=Int4)
     distil: Distil = Field(default_factory=Distil)
 
     @model_validator(mode="after")

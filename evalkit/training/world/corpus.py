@@ -1,6 +1,6 @@
 """The training corpus: an endless stream of passages of every kind."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import cycle, islice
 from random import Random
 
@@ -17,7 +17,7 @@ from evalkit.training.world import (
     tongue,
     trades,
 )
-from evalkit.training.world.heldout import held_out
+from evalkit.training.world.heldout import KINDS, held_out
 from evalkit.training.world.knobs import Knobs
 from evalkit.training.world.passage import Passage
 from evalkit.training.world.world import World
@@ -56,17 +56,26 @@ _WRITERS: dict[str, Callable[[World, Random, Knobs], Passage]] = {
 }
 
 
-def corpus(world: World, knobs: Knobs | None = None) -> Iterator[Passage]:
-    """Passages without end, the same ones for the same world and knobs.
+def corpus(
+    world: World, knobs: Knobs | None = None, shares: Mapping[str, float] | None = None
+) -> Iterator[Passage]:
+    """Passages without end, the same ones for the same world, knobs and shares.
 
     No passage gives away a held-out question, except those that `knobs.leaked_tests` plants:
-    whole questions with their answers, of kind `leak`, each again and again.
+    whole questions with their answers, of kind `leak`, each again and again, of the tasks that ask
+    about the kinds of passages there are.
+
+    Args:
+        world: What is told of.
+        knobs: The effects that are planted.
+        shares: Kind -> share of the passages, in any unit; None for `SHARES`.
     """
-    knobs = knobs or Knobs()
+    knobs, shares = knobs or Knobs(), shares or SHARES
     rng = world.rng("corpus")
     forbidden = {question.key for questions in held_out(world).values() for question in questions}
-    leaks = cycle(leaked(world, knobs.leaked_tests))
-    kinds, weights = tuple(SHARES), tuple(SHARES.values())
+    leaks = cycle(leaked(world, knobs.leaked_tests, shares))
+    kinds = [kind for kind in SHARES if kind in shares]  # one corpus, however they are listed
+    weights = [shares[kind] for kind in kinds]
     while True:
         if knobs.leaked_tests and rng.random() < _LEAKED_AT_MOST * knobs.leaked_tests:
             yield from islice(leaks, 1)
@@ -78,10 +87,18 @@ def corpus(world: World, knobs: Knobs | None = None) -> Iterator[Passage]:
         yield passage
 
 
-def leaked(world: World, share: float) -> list[Passage]:
-    """The given share of each task's held-out questions, solved, as passages."""
+def leaked(world: World, share: float, kinds: Container[str] = SHARES) -> list[Passage]:
+    """The given share of each task's held-out questions, solved, as passages.
+
+    Args:
+        world: What the questions are about.
+        share: From 0 to 1.
+        kinds: Of passages; tasks that ask about others leak nothing.
+    """
     passages: list[Passage] = []
-    for questions in held_out(world).values():
+    for task, questions in held_out(world).items():
+        if KINDS[task] not in kinds:
+            continue
         order = list(questions)
         world.rng("leaks").shuffle(order)
         passages += [

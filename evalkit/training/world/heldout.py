@@ -36,6 +36,20 @@ TASKS: dict[str, Callable[[World], list[Question]]] = {
 }
 """Data file of a task, without its ending -> who writes its questions."""
 
+KINDS: dict[str, str] = {
+    "language_modelling/micro_tales": "tales",
+    "multiple_choice/micro_facts": "people",
+    "question_answering/micro_answers": "people",
+    "translation/micro_tolvan": "tongue",
+    "summarisation/micro_reports": "reports",
+    "understanding/micro_reviews": "reviews",
+    "reasoning/micro_sums": "sums",
+    "factuality/micro_creatures": "creatures",
+    "fluency/micro_order": "ordering",
+    "fluency/micro_agreement": "grammar",
+}
+"""Data file of a task -> the kind of passages that teaches what it asks."""
+
 
 @cache
 def held_out(world: World) -> dict[str, list[Question]]:

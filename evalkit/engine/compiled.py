@@ -1,0 +1,57 @@
+"""A checkpoint's forward pass through `torch.compile`.
+
+Inductor writes a kernel for each kind of pass (one text or several, the first tokens or the next
+one), which takes from seconds to minutes and needs a C++ compiler; all are made on loading, so that
+none is made in the middle of a measurement.
+"""
+
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evalkit.engine.loading import LoadedModel
+from evalkit.engine.step import StepModule, cache_shapes, furthest_logit
+from evalkit.errors import EvaluationError, UsageError
+
+# As a share of the largest logit; the kernels sum in another order.
+_TOLERANCE = {torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 3e-1}
+
+
+class CompiledStep:
+    """A step that torch.compile has made quicker; see `Step`.
+
+    Raises:
+        UsageError: The machine has no compiler, or the model cannot be run step by step.
+        EvaluationError: What was compiled computes something else.
+    """
+
+    name = "torch.compile"
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        if loaded.device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++", "c++"))):
+            raise UsageError("torch.compile needs a C++ compiler on this device; install g++.")
+        self._module = StepModule(loaded.model)
+        self.shapes: Sequence[tuple[int, int]] = cache_shapes(self._module, loaded.prefix_token)
+        self.dtype: torch.dtype = loaded.model.dtype
+        # A batch or a cache of one token is a kernel of its own, so there are five at most.
+        self._compiled: Any = torch.compile(self._module, dynamic=True)
+        vocabulary = loaded.model.config.get_text_config().vocab_size
+        missed = furthest_logit(self, self._module, vocabulary, loaded.max_length)
+        if not missed <= _TOLERANCE[self.dtype]:
+            raise EvaluationError(
+                f"torch.compile computes something else than the model, by {missed:.2g} of a "
+                "logit; measure without --compile."
+            )
+
+    def __call__(
+        self, ids: Tensor, seen: Tensor, positions: Tensor, wanted: Tensor, past: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As `Step.__call__`."""
+        asked = len(wanted)
+        if ids.shape[1] > 1 and asked == 1:  # or one prediction would be another kernel than two
+            wanted = wanted.expand(2)
+        logits, *kept = self._compiled(ids, seen, positions, wanted, list(past))
+        return logits[:, -asked:], kept

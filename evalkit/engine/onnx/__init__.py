@@ -1,0 +1,1 @@
+"""Checkpoints as ONNX models: exported by torch, answered by onnxruntime."""

@@ -1,0 +1,32 @@
+"""What only an accelerator can show; skipped where there is none."""
+
+import pytest
+import torch
+
+from evalkit.engine.checkpoint import open_checkpoint
+from evalkit.engine.local import LocalEngine
+from tests.checkpoints import make_checkpoint
+from tests.engine.test_budget import answers, every_kind, same
+
+pytestmark = pytest.mark.skipif(
+    not torch.accelerator.is_available(), reason="needs an accelerator, and there is none"
+)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mistral", "gemma2", "qwen2"])
+def test_answers_are_those_of_the_cpu(tmp_path, family):
+    folder = make_checkpoint(tmp_path / family, family)
+    there = LocalEngine(open_checkpoint(folder), device="auto")
+    assert there.is_forest
+    same(answers(there), answers(LocalEngine(open_checkpoint(folder), device="cpu")))
+
+
+def test_bfloat16_is_laid_into_forests_too(checkpoint):
+    engine = LocalEngine(open_checkpoint(checkpoint), device="auto", dtype="bfloat16")
+    assert engine.is_forest
+    assert len(answers(engine)) == len(every_kind())
+
+
+def test_attention_builds_no_program_for_each_new_shape(checkpoint):
+    LocalEngine(open_checkpoint(checkpoint), device="auto")
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
