@@ -3,12 +3,10 @@
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from evalkit.engine import plain
 from evalkit.engine.attention import attending
@@ -19,28 +17,9 @@ from evalkit.engine.loading import LoadedModel
 from evalkit.engine.rows import RowCache
 from evalkit.engine.step import Step, StepDecoder
 from evalkit.engine.tokenization import Span
+from evalkit.engine.writing import Row, Writer
 from evalkit.errors import UsageError
 from evalkit.types import Decoding, Response
-
-
-@dataclass(slots=True)
-class Row:
-    """One text in the making.
-
-    Attributes:
-        stop_window: Newest tokens in which a stop string that has just ended must lie.
-        times: When each token was known, on the monotonic clock; None where nobody asks. A text
-            that is timed ends only at its token limit.
-    """
-
-    index: int
-    prompt: list[int]
-    decoding: Decoding
-    stop_window: int
-    times: list[float] | None = None
-    tokens: list[int] = field(default_factory=list)
-    random: torch.Generator | None = None
-    is_finite: bool = True
 
 
 class Generator:
@@ -62,6 +41,7 @@ class Generator:
         self, loaded: LoadedModel, planned: bool, budget: Budget, step: Step | None = None
     ) -> None:
         self._loaded, self._step = loaded, step
+        self._writer = Writer(loaded)
         self.budget = budget
         self.cut = 0
         self.bytes_per_token = _bytes_per_token(loaded) if planned else None
@@ -128,7 +108,7 @@ class Generator:
         for done in self._make(rows):
             for row in done:
                 response = Response(
-                    text=self._text(row.tokens),
+                    text=self._writer.text(row.tokens),
                     prompt_tokens=len(row.prompt),
                     output_tokens=len(row.tokens),
                     token_s=tuple(now - start for now in row.times or ()),
@@ -157,9 +137,13 @@ class Generator:
             held = max(1, self.budget.cache_bytes // (capacity * self.bytes_per_token))
             slots = min(self.budget.rows, held, len(rows))
             if self._step is not None:
-                yield from StepDecoder(self._step, self._loaded, self, rows, slots).run()
+                yield from StepDecoder(
+                    self._step, self._writer, rows, slots, self._loaded.device
+                ).run()
             else:
-                yield from _Decoder(self._loaded, self, rows, slots, capacity).run()
+                yield from _Decoder(
+                    self._loaded, self._writer, self.budget.tokens, rows, slots, capacity
+                ).run()
             return
         for row in rows:
             ends = partial(self._ends, row)
@@ -170,48 +154,16 @@ class Generator:
         if row.times is not None:
             row.times.append(time.perf_counter())
         row.tokens = tokens
-        return self.is_finished(row)
-
-    def choose(self, logits: Tensor, rows: Sequence[Row]) -> list[int]:
-        """Append each row's next token; logits have shape (rows, vocabulary)."""
-        # The largest is NaN or infinite where any of them is.
-        largest, places = logits.max(-1)
-        broken = (~largest.isfinite()).tolist()
-        chosen: list[int] = places.tolist()
-        now = time.perf_counter()  # the device has caught up, for the figures are here
-        for i, row in enumerate(rows):
-            row.is_finite = row.is_finite and not broken[i]
-            if row.random is not None and not broken[i]:
-                chosen[i] = _sample(logits[i].float().cpu(), row.decoding, row.random)
-            row.tokens.append(chosen[i])
-            if row.times is not None:
-                row.times.append(now)
-        return chosen
-
-    def is_finished(self, row: Row) -> bool:
-        """Whether the newest token ends the text; only its tail is decoded to find stop strings."""
-        if len(row.tokens) >= row.decoding.max_new_tokens or not row.is_finite:
-            return True
-        if row.times is not None:
-            return False
-        if row.tokens[-1] in self._loaded.stop_tokens:
-            return True
-        if not row.decoding.until:
-            return False
-        tail = self._text(row.tokens[-row.stop_window :])
-        return any(stop in tail for stop in row.decoding.until)
+        return self._writer.is_finished(row)
 
     def _response(self, row: Row) -> Response:
-        text = self._text(row.tokens)
+        text = self._writer.text(row.tokens)
         cuts = [text.find(stop) for stop in row.decoding.until if stop in text]
         return Response(
             text=text[: min(cuts)] if cuts else text,
             prompt_tokens=len(row.prompt),
             output_tokens=len(row.tokens),
         )
-
-    def _text(self, tokens: list[int]) -> str:
-        return str(self._loaded.tokenizer.decode(tokens, skip_special_tokens=True))
 
 
 class _Decoder:
@@ -220,18 +172,19 @@ class _Decoder:
     def __init__(
         self,
         loaded: LoadedModel,
-        generator: Generator,
+        writer: Writer,
+        prefill: int,
         rows: list[Row],
         slots: int,
         capacity: int,
     ) -> None:
         self._model, self._device = loaded.model, loaded.device
-        self._generator = generator
+        self._writer = writer
         self._runner = ForestRunner(loaded)
         self._waiting = deque(rows)
         self._active: list[Row] = []
         self._slots = slots
-        self._prefill = generator.budget.tokens
+        self._prefill = prefill
         lengths = torch.zeros(self._slots, dtype=torch.long, device=self._device)
         self._cache = RowCache(self._slots, capacity, lengths)
 
@@ -256,7 +209,7 @@ class _Decoder:
         for step in plan_passes(spans, self._prefill, self._prefill):
             logits, plan = self._runner.run(step, remember=True)
             for place, line, owner in zip(step.places, step.rows, step.owners, strict=True):
-                self._generator.choose(logits[line : line + 1], [rows[owner]])
+                self._writer.choose(logits[line : line + 1], [rows[owner]])
                 self._cache.insert(len(self._active) + int(owner), _path(plan, int(place)))
         self._active += rows
         return self._leave()
@@ -272,14 +225,14 @@ class _Decoder:
                 use_cache=False,
             ).logits[:, -1]
         self._cache.advance(count)
-        self._generator.choose(logits, self._active)
+        self._writer.choose(logits, self._active)
         return self._leave()
 
     def _leave(self) -> list[Row]:
         """Take finished rows out, the last one moving into each gap."""
         done = []
         for place in reversed(range(len(self._active))):
-            if self._generator.is_finished(self._active[place]):
+            if self._writer.is_finished(self._active[place]):
                 done.append(self._active[place])
                 last = self._active.pop()
                 if place < len(self._active):
@@ -307,15 +260,3 @@ def _path(plan: ForestAttention, place: int) -> dict[int, KeyValues]:
             parts = tuple(torch.cat([b[0], p], 1) for b, p in zip(before, parts, strict=True))
         pieces[layer] = (parts[0], parts[1])
     return pieces
-
-
-def _sample(logits: Tensor, decoding: Decoding, random: torch.Generator) -> int:
-    """One draw from the nucleus (Holtzman et al. 2020) of the tempered distribution."""
-    probabilities = (logits / decoding.temperature).softmax(-1)
-    if decoding.top_p < 1.0:
-        ordered, order = probabilities.sort(descending=True)
-        outside = ordered.cumsum(-1) - ordered >= decoding.top_p
-        probabilities = torch.zeros_like(probabilities).scatter(
-            -1, order, ordered.masked_fill(outside, 0.0)
-        )
-    return int(torch.multinomial(probabilities, 1, generator=random)[0])

@@ -7,19 +7,16 @@ plans cannot be handed to either.
 import inspect
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from evalkit.engine.loading import LoadedModel
 from evalkit.engine.plain import padded
 from evalkit.engine.tokenization import Span
+from evalkit.engine.writing import Row, Writer
 from evalkit.errors import UsageError
-
-if TYPE_CHECKING:
-    from evalkit.engine.generation import Generator, Row
 
 _NEEDED = ("position_ids", "past_key_values", "logits_to_keep")
 
@@ -181,21 +178,20 @@ class StepDecoder:
     """Makes texts in batches that begin together, padded on the left; rows leave as they end."""
 
     def __init__(
-        self, step: Step, loaded: LoadedModel, generator: "Generator", rows: "list[Row]", slots: int
+        self, step: Step, writer: Writer, rows: list[Row], slots: int, device: torch.device
     ) -> None:
-        self._step, self._device = step, loaded.device
-        self._generator = generator
+        self._step, self._writer, self._device = step, writer, device
         self._waiting = deque(rows)
         self._slots = slots
 
     @torch.inference_mode()
-    def run(self) -> "Iterator[list[Row]]":
+    def run(self) -> Iterator[list[Row]]:
         """Yield rows as they are finished."""
         while self._waiting:
             count = min(self._slots, len(self._waiting))
             yield from self._together([self._waiting.popleft() for _ in range(count)])
 
-    def _together(self, rows: "list[Row]") -> "Iterator[list[Row]]":
+    def _together(self, rows: list[Row]) -> Iterator[list[Row]]:
         width = max(len(row.prompt) for row in rows)
         ids = torch.zeros(len(rows), width, dtype=torch.long)
         seen = torch.zeros_like(ids)
@@ -208,8 +204,8 @@ class StepDecoder:
         past = start(self._step, len(rows), self._device)
         while True:
             logits, past = self._step(ids, seen, positions, wanted, past)
-            self._generator.choose(logits[:, -1], rows)
-            done = [place for place, row in enumerate(rows) if self._generator.is_finished(row)]
+            self._writer.choose(logits[:, -1], rows)
+            done = [place for place, row in enumerate(rows) if self._writer.is_finished(row)]
             if done:
                 yield [rows[place] for place in done]
                 rows, seen, past = _without(done, rows, seen, past)
@@ -222,8 +218,8 @@ class StepDecoder:
 
 
 def _without(
-    done: list[int], rows: "list[Row]", seen: Tensor, past: list[Tensor]
-) -> "tuple[list[Row], Tensor, list[Tensor]]":
+    done: list[int], rows: list[Row], seen: Tensor, past: list[Tensor]
+) -> tuple[list[Row], Tensor, list[Tensor]]:
     """What is left once some texts have ended."""
     staying = [place for place in range(len(rows)) if place not in set(done)]
     chosen = torch.tensor(staying, dtype=torch.long, device=seen.device)
