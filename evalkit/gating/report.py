@@ -146,7 +146,9 @@ def _lost_samples(result: GateResult, check: Check) -> list[str]:
     row = next((row for row in rows if (row.task, row.metric, row.filter) == wanted), None)
     if comparison is None or row is None:
         return []
-    lost = [f for f in figure_flips(comparison, row, FLIPS) if f.outcome == "lost"]
+    # Half of those that are asked for may be losses.
+    found = figure_flips(comparison, row, 2 * FLIPS)
+    lost = [flip for flip in found if flip.outcome == "lost"][:FLIPS]
     if not lost:
         return []
     title = f"### {safe(check.task)} {safe(check.metric)}: {len(lost)} of the samples it lost"

@@ -11,6 +11,7 @@ from tests.checkpoints import make_checkpoint
 
 JSON_SCORE = {
     "task", "metric", "filter", "value", "stderr", "ci_low", "ci_high", "n", "higher_is_better",
+    "tasks",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Stores and the two ways to open the dashboard on them: as a script and in a browser."""
 
 import json
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +12,12 @@ from evalkit.paths import bundled
 from evalkit.results import Store
 from tests.dashboard.content import add_verdicts, enrich
 from tests.stores import HOSTILE, make_store
+
+
+@pytest.fixture(autouse=True)
+def main_module(monkeypatch):
+    """AppTest puts the page in the place of the main module, which processes made later import."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture(scope="module")
