@@ -59,8 +59,11 @@ def onnx(checkpoint, tmp_path_factory):
 
 def test_answers_are_those_of_the_checkpoint(onnx, checkpoint):
     engine = LocalEngine(open_checkpoint(onnx))
-    compare(engine, LocalEngine(open_checkpoint(checkpoint), device="cpu"))
-    assert engine.settings["computed_by"].startswith("onnxruntime")
+    reference = LocalEngine(open_checkpoint(checkpoint), device="cpu")
+    compare(engine, reference)
+    assert engine.settings.pop("computed_by").startswith("onnxruntime")
+    for name in ("token_budget", "rows"):
+        assert engine.settings[name] == reference.settings[name]
     assert any("is computed by onnxruntime" in text for text in engine.warnings)
 
 
@@ -136,6 +139,18 @@ def test_a_compiler_that_computes_something_else_is_found_out(checkpoint, monkey
 
     monkeypatch.setattr(compiled.torch, "compile", spoilt)
     with pytest.raises(EvaluationError, match="computes something else"):
+        LocalEngine(open_checkpoint(checkpoint), device="cpu", compiled=True)
+
+
+def test_a_compiler_that_fails_is_told_in_one_sentence(checkpoint, monkeypatch):
+    def broken(graph, inputs):
+        raise ValueError("the header Python.h is missing")
+
+    compile_ = torch.compile
+    monkeypatch.setattr(
+        compiled.torch, "compile", lambda module, **k: compile_(module, backend=broken, **k)
+    )
+    with pytest.raises(EvaluationError, match=r"cannot compile .*Python\.h is missing"):
         LocalEngine(open_checkpoint(checkpoint), device="cpu", compiled=True)
 
 
