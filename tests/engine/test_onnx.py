@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from evalkit.engine import compiled
+from evalkit.engine import compiled, loading
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import DataError, EvaluationError, UsageError
@@ -97,6 +97,13 @@ def test_what_an_onnx_model_is_not_for_is_said(onnx, tmp_path):
             LocalEngine(checkpoint, **settings)
     with pytest.raises(UsageError, match="cannot be changed"):
         exported(onnx, tmp_path / "again")
+
+
+def test_it_is_on_the_processor_beside_an_accelerator(onnx, checkpoint, monkeypatch):
+    other = torch.device("meta")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: other)
+    assert loading.device_of(open_checkpoint(onnx), "auto").type == "cpu"
+    assert loading.device_of(open_checkpoint(checkpoint), "auto") == other
 
 
 def test_a_damaged_or_foreign_model_is_said(onnx, tmp_path):
