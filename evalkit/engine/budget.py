@@ -35,15 +35,16 @@ class Budget:
     cache_bytes: int = CACHE_BYTES
 
     @classmethod
-    def for_model(cls, model: Any, batch_size: int | None = None) -> "Budget":
+    def for_model(cls, model: Any, device: torch.device, batch_size: int | None = None) -> "Budget":
         """The usual budget for a transformers model.
 
         Args:
-            model: Its vocabulary decides how many predictions fit, its device how much is usual.
+            model: Its vocabulary decides how many predictions fit.
+            device: Where it is computed, which decides how much is usual.
             batch_size: Most requests in a pass.
         """
         vocabulary = model.config.get_text_config().vocab_size
-        scale = 1 if model.device.type == "cpu" else ACCELERATOR
+        scale = 1 if device.type == "cpu" else ACCELERATOR
         return cls(
             tokens=scale * TOKENS,
             predictions=max(64, scale * LOGIT_BYTES // (4 * vocabulary)),

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._dynamo.exc import TorchDynamoException
 
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.step import StepModule, cache_shapes, furthest_logit
@@ -18,6 +19,9 @@ from evalkit.errors import EvaluationError, UsageError
 
 # As a share of the largest logit; the kernels sum in another order.
 _TOLERANCE = {torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 3e-1}
+# Those of all checkpoints in a process count together; past its limit, which is 8, dynamo goes on
+# without compiling and the figures would be of something else.
+_KERNELS = 256
 
 
 class CompiledStep:
@@ -25,7 +29,7 @@ class CompiledStep:
 
     Raises:
         UsageError: The machine has no compiler, or the model cannot be run step by step.
-        EvaluationError: What was compiled computes something else.
+        EvaluationError: Nothing could be compiled, or what was computes something else.
     """
 
     name = "torch.compile"
@@ -36,10 +40,16 @@ class CompiledStep:
         self._module = StepModule(loaded.model)
         self.shapes: Sequence[tuple[int, int]] = cache_shapes(self._module, loaded.prefix_token)
         self.dtype: torch.dtype = loaded.model.dtype
+        torch._dynamo.config.recompile_limit = _KERNELS
         # A batch or a cache of one token is a kernel of its own, so there are five at most.
         self._compiled: Any = torch.compile(self._module, dynamic=True)
         vocabulary = loaded.model.config.get_text_config().vocab_size
-        missed = furthest_logit(self, self._module, vocabulary, loaded.max_length)
+        try:
+            missed = furthest_logit(self, self._module, vocabulary, loaded.max_length)
+        except TorchDynamoException as error:
+            reason = " ".join(str(error).split())[:200]
+            name = type(loaded.model).__name__
+            raise EvaluationError(f"torch.compile cannot compile {name}: {reason}") from error
         if not missed <= _TOLERANCE[self.dtype]:
             raise EvaluationError(
                 f"torch.compile computes something else than the model, by {missed:.2g} of a "

@@ -216,6 +216,6 @@ def _along(group: Group, own: Tensor, below: Tensor | None) -> Tensor:
 def on_device(values: np.ndarray, device: torch.device) -> Tensor:
     """An array as a tensor there; a CUDA device is not waited for."""
     tensor = torch.from_numpy(values)
-    if device.type == "cuda":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

@@ -165,6 +165,15 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def device_of(checkpoint: Checkpoint, name: str) -> torch.device:
+    """Where a checkpoint is computed; an ONNX model is on the processor.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    return pick_device("cpu" if checkpoint.is_onnx and name == "auto" else name)
+
+
 def device_name(device: torch.device) -> str:
     """The accelerator's model, or `cpu`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

@@ -67,9 +67,8 @@ class LocalEngine:
         tokenizer = load_tokenizer(checkpoint)
         self.loaded, self._step = load(checkpoint, tokenizer, device, dtype, compiled)
         self._encoder = Encoder(tokenizer, self.loaded.prefix_token, self.loaded.max_length)
-        budget = Budget.for_model(
-            self.loaded.model, batch_size if isinstance(batch_size, int) else None
-        )
+        most = batch_size if isinstance(batch_size, int) else None
+        budget = Budget.for_model(self.loaded.model, self.loaded.device, most)
         self._scorer = Scorer(self.loaded, budget, self._step)
         self.packed_weights = (
             self._scorer.packed

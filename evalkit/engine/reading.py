@@ -12,7 +12,7 @@ CHUNK = 8
 
 @torch.inference_mode()
 def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Log-probabilities (float64) of target tokens, and whether each is the most likely.
+    """Log-probabilities (float32) of target tokens, and whether each is the most likely.
 
     A CUDA device is not waited for: what is returned lies there still.
 
@@ -25,7 +25,7 @@ def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[Tensor,
     picked = logits[row, target].float()
     if logits.device.type != "cpu":
         totals = logits.float().logsumexp(-1)
-        return (picked - totals[row]).double(), logits.argmax(-1)[row] == target
+        return picked - totals[row], logits.argmax(-1)[row] == target
     parts = torch.split(logits, CHUNK)
     totals = torch.cat([part.float().logsumexp(-1) for part in parts])
     # A comparison with the largest is many times quicker than asking for its place.
@@ -33,4 +33,4 @@ def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[Tensor,
     hits = right.nonzero()[:, 0]
     # Of equal logits the first counts, as everywhere else.
     right[hits] = logits[row[hits]].argmax(-1) == target[hits]
-    return (picked - totals[row]).double(), right
+    return picked - totals[row], right

@@ -137,7 +137,8 @@ class Scorer:
         else:
             logits, rows = score_batch(self._loaded, spans)
         targets = np.array([token for span in spans for token in span.tokens[-span.scored :]])
-        values, right = (part.cpu().numpy() for part in read(logits, np.array(rows), targets))
+        found, hits = read(logits, np.array(rows), targets)
+        values, right = found.cpu().double().numpy(), hits.cpu().numpy()
         cuts = np.cumsum([span.scored for span in spans])[:-1]
         return [
             SpanScore(float(v.sum()), bool(g.all()), bool(np.isfinite(v).all()))

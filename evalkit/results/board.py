@@ -100,7 +100,8 @@ def suite_scores(
     over those tasks of the suite whose figure has that metric; a run that lacks one of them has no
     value there. The interval is normal, from the tasks' standard errors as if their documents were
     drawn independently. Metrics that are on no common scale, such as perplexity, are left out.
-    Where a suite's file says how its tasks make one figure, that figure stands in their place.
+    Where a suite's file says how its tasks make one figure, that figure stands in their place for
+    the runs that have it; runs of before it was stored keep the mean.
 
     Args:
         scores: Rows of `Overview.scores`.
@@ -116,14 +117,13 @@ def suite_scores(
     rows = rows[rows["higher_is_better"].notna()].drop_duplicates(["run_id", "figure"])
     own = scores.iloc[:0] if pooled is None else _own(pooled, scores, suites, metric)
     found = [own] if len(own) else []
-    found += [
-        _suite_column(suite, str(name), mine)
-        for suite, tasks in suites.items()
-        for (name, _), mine in rows[rows["task"].isin(tasks)].groupby(
-            ["metric", "higher_is_better"], sort=False
-        )
-        if suite not in set(own["task"])
-    ]
+    for suite, tasks in suites.items():
+        pooled_runs = own.loc[own["task"] == suite, "run_id"]
+        mine = rows[rows["task"].isin(tasks) & ~rows["run_id"].isin(pooled_runs)]
+        found += [
+            _suite_column(suite, str(name), part)
+            for (name, _), part in mine.groupby(["metric", "higher_is_better"], sort=False)
+        ]
     return pd.concat(found, ignore_index=True) if found else scores.iloc[:0].copy()
 
 

@@ -127,7 +127,7 @@ class Comparison:
         if set(tasks) != set(self.baseline.suites.get(suite, [])):
             return None
         found = {task: self.metric_pairs(task, metric, filter_) for task in tasks}
-        whole = {task: pairs for task, pairs in found.items() if pairs is not None}
+        whole = {task: pairs for task, pairs in found.items() if pairs and len(pairs.rows)}
         if len(whole) < len(tasks):
             return None
         return pooled_pairs(whole, row["aggregation"])

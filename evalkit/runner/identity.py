@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.endpoint import Endpoint
-from evalkit.engine.loading import device_name, pick_device
+from evalkit.engine.loading import device_name, device_of
 from evalkit.errors import EvaluationError
 from evalkit.runner.plan import Plan
 from evalkit.types import digest
@@ -37,7 +37,7 @@ def answered_by(plan: Plan, device: str | None = None) -> dict[str, str]:
         "weights_hash": plan.checkpoint.weights_hash,
         "tokenizer_hash": plan.checkpoint.tokenizer_hash,
         "dtype": plan.settings.dtype,
-        "device": device or device_name(pick_device(plan.settings.device)),
+        "device": device or device_name(device_of(plan.checkpoint, plan.settings.device)),
         **{name: version(name) for name in _COMPUTING},
         **computed,
         **code,

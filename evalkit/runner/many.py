@@ -130,7 +130,7 @@ def execute_many(
 
 
 def measured(plan: Plan) -> dict[tuple[str, str], Manifest]:
-    """The store's runs that asked what the plan asks, in its dtype, the newest of each checkpoint.
+    """The store's runs that asked what the plan asks, computed as it says, newest of a checkpoint.
 
     Returns:
         Hashes of weights and tokenizer -> the run.
@@ -140,7 +140,8 @@ def measured(plan: Plan) -> dict[tuple[str, str], Manifest]:
     for run in plan.store.listing().runs:
         held = {name: (task.config_hash, task.prompts_hash) for name, task in run.tasks.items()}
         same_dtype = run.answered_by.get("dtype") == plan.settings.dtype
-        if same_dtype and asked.items() <= held.items():
+        same_way = ("compile" in run.answered_by) == plan.settings.compile
+        if same_dtype and same_way and asked.items() <= held.items():
             found[run.model.weights_hash, run.model.tokenizer_hash] = run
     return found
 

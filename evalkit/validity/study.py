@@ -5,6 +5,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -12,7 +13,7 @@ from threading import Thread
 
 import pandas as pd
 
-from evalkit.errors import UsageError
+from evalkit.errors import EvaluationError, UsageError
 from evalkit.results import Store
 from evalkit.settings import RunSettings
 from evalkit.types import digest
@@ -123,6 +124,9 @@ def measure(settings: StudySettings, detector: Path, jobs: int = 1) -> Iterator[
         settings: Of the study.
         detector: Folder of the micro-world's toxicity detector.
         jobs: Cells made at a time, each by a process of one thread.
+
+    Raises:
+        EvaluationError: A process was ended from outside.
     """
     done = {run.tags.get(TAG) for run in Store(settings.store).listing().runs}
     every = cells(settings)
@@ -140,6 +144,11 @@ def measure(settings: StudySettings, detector: Path, jobs: int = 1) -> Iterator[
         for task in as_completed(made):
             task.result()
             yield made[task]
+    except BrokenProcessPool as error:
+        raise EvaluationError(
+            "A process that made checkpoints of the study was ended from outside; the machine may "
+            "have run out of memory. Go on with the same command and fewer --jobs."
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

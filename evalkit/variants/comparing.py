@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.engine.checkpoint import Checkpoint
-from evalkit.engine.loading import pick_device
+from evalkit.engine.loading import device_of
 from evalkit.engine.model import open_model
 from evalkit.errors import EvalkitError, StoppedError, UsageError
 from evalkit.results import Comparison, Manifest, Store, compare
@@ -127,8 +127,8 @@ def _measured(study: _Study, variant: Variant, original: Manifest) -> tuple[Meas
         name=variant.name,
         run=run,
         profiles=runs,
-        bytes=_weight_bytes(plan),
-        original_bytes=sum(file.stat().st_size for file in study.checkpoint.weights),
+        bytes=_weight_bytes(_checkpoint(plan)),
+        original_bytes=_weight_bytes(study.checkpoint),
         memory=memory_of(scores[1]),
         original_memory=memory_of(scores[0]),
         speed=times_as_fast(study.store, *runs),
@@ -145,9 +145,13 @@ def _plan(settings: RunSettings, variant: str, model: str, name: str) -> Plan:
     return make_plan(RunSettings.checked(**known | {"model": model, "name": named, "tags": tags}))
 
 
-def _weight_bytes(plan: Plan) -> int:
+def _checkpoint(plan: Plan) -> Checkpoint:
     checkpoint = plan.checkpoint
     assert isinstance(checkpoint, Checkpoint)  # noqa: S101 - a folder was opened
+    return checkpoint
+
+
+def _weight_bytes(checkpoint: Checkpoint) -> int:
     return sum(file.stat().st_size for file in checkpoint.weights)
 
 
@@ -196,7 +200,8 @@ def _profiled(study: _Study, variant: Variant, plan: Plan) -> tuple[str, str]:
 
 def _finished_profiles(study: _Study, variant: Variant, plan: Plan) -> tuple[str, str] | None:
     """The newest two that were taken in turns with these settings."""
-    hardware = environment(pick_device(plan.settings.device))["hardware"]
+    checkpoint = _checkpoint(plan)
+    hardware = environment(device_of(checkpoint, plan.settings.device))["hardware"]
     wanted = {
         name: getattr(study.settings, name)
         for name in ("batch_sizes", "prompt_tokens", "new_tokens", "repeats")
@@ -204,7 +209,7 @@ def _finished_profiles(study: _Study, variant: Variant, plan: Plan) -> tuple[str
     runs = [run for run in study.store.listing().runs if run.tags.get(TURNS)]
     for run in reversed(runs):
         same = all(run.settings.get(name) == value for name, value in wanted.items())
-        weights = run.model.weights_hash == plan.checkpoint.weights_hash
+        weights = run.model.weights_hash == checkpoint.weights_hash
         here = run.environment.get("hardware") == hardware
         if run.tags.get(TAG) == variant.name and same and weights and here:
             beside = [r for r in runs if r.tags[TURNS] == run.tags[TURNS] and r is not run]

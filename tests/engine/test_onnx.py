@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from evalkit.engine import compiled
+from evalkit.engine import compiled, loading
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import DataError, EvaluationError, UsageError
@@ -59,8 +59,11 @@ def onnx(checkpoint, tmp_path_factory):
 
 def test_answers_are_those_of_the_checkpoint(onnx, checkpoint):
     engine = LocalEngine(open_checkpoint(onnx))
-    compare(engine, LocalEngine(open_checkpoint(checkpoint), device="cpu"))
-    assert engine.settings["computed_by"].startswith("onnxruntime")
+    reference = LocalEngine(open_checkpoint(checkpoint), device="cpu")
+    compare(engine, reference)
+    assert engine.settings.pop("computed_by").startswith("onnxruntime")
+    for name in ("token_budget", "rows"):
+        assert engine.settings[name] == reference.settings[name]
     assert any("is computed by onnxruntime" in text for text in engine.warnings)
 
 
@@ -94,6 +97,13 @@ def test_what_an_onnx_model_is_not_for_is_said(onnx, tmp_path):
             LocalEngine(checkpoint, **settings)
     with pytest.raises(UsageError, match="cannot be changed"):
         exported(onnx, tmp_path / "again")
+
+
+def test_it_is_on_the_processor_beside_an_accelerator(onnx, checkpoint, monkeypatch):
+    other = torch.device("meta")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: other)
+    assert loading.device_of(open_checkpoint(onnx), "auto").type == "cpu"
+    assert loading.device_of(open_checkpoint(checkpoint), "auto") == other
 
 
 def test_a_damaged_or_foreign_model_is_said(onnx, tmp_path):
@@ -136,6 +146,18 @@ def test_a_compiler_that_computes_something_else_is_found_out(checkpoint, monkey
 
     monkeypatch.setattr(compiled.torch, "compile", spoilt)
     with pytest.raises(EvaluationError, match="computes something else"):
+        LocalEngine(open_checkpoint(checkpoint), device="cpu", compiled=True)
+
+
+def test_a_compiler_that_fails_is_told_in_one_sentence(checkpoint, monkeypatch):
+    def broken(graph, inputs):
+        raise ValueError("the header Python.h is missing")
+
+    compile_ = torch.compile
+    monkeypatch.setattr(
+        compiled.torch, "compile", lambda module, **k: compile_(module, backend=broken, **k)
+    )
+    with pytest.raises(EvaluationError, match=r"cannot compile .*Python\.h is missing"):
         LocalEngine(open_checkpoint(checkpoint), device="cpu", compiled=True)
 
 

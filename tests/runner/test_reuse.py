@@ -8,6 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from evalkit.engine.local import LocalEngine
 from evalkit.results import Store
+from evalkit.runner import make_plan
+from evalkit.runner.many import measured
+from evalkit.settings import RunSettings
 from tests.checkpoints import make_checkpoint
 from tests.runner.processes import TASKS
 
@@ -60,6 +63,18 @@ def test_an_equal_run_computes_nothing_and_has_the_same_samples(
             store.samples_table(found["run_id"], task).drop(["run_id"]) for found in (first, second)
         )
         assert a.equals(b)
+
+
+def test_a_run_that_was_not_compiled_is_no_measure_of_one_that_is(
+    run, checkpoint, task_folder, tmp_path
+):
+    found = run(checkpoint)
+    asked = RunSettings.checked(
+        model=str(checkpoint), tasks=["toys"], include_path=[task_folder], device="cpu",
+        store=str(tmp_path / "store"),
+    )  # fmt: skip
+    assert [known.run_id for known in measured(make_plan(asked)).values()] == [found["run_id"]]
+    assert measured(make_plan(asked.model_copy(update={"compile": True}))) == {}
 
 
 def test_without_the_flag_everything_is_computed(run, checkpoint, computed):

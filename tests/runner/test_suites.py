@@ -1,6 +1,7 @@
 """A suite as one figure, by lm-eval's own arithmetic."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,6 +102,17 @@ def test_the_leaderboard_shows_it_and_only_by_suite(measured):
     assert board["comparable"].all()
 
 
+def test_a_run_of_before_it_was_stored_keeps_the_mean(measured):
+    view = overview(measured)
+    first, second = view.runs["run_id"]
+    view = replace(view, suites=view.suites[view.suites["run_id"] == first])
+    board = select_board(view, Choice(by_suite=True, metric="acc")).scores
+    assert dict(zip(board["run_id"], board["figure"], strict=True)) == {
+        first: "both · acc · 2 tasks, pooled",
+        second: "both · acc · 2 tasks",
+    }
+
+
 def test_a_comparison_pairs_the_samples_of_all_its_tasks(measured):
     found = compare("one", "two", measured)
     assert "both" not in {row.task for row in found.differences}
@@ -109,6 +121,11 @@ def test_a_comparison_pairs_the_samples_of_all_its_tasks(measured):
     assert (row.n, row.wins) == (48, sum(r.wins for r in tasks))
     assert row.difference == pytest.approx(np.mean([r.difference for r in tasks]))
     assert found.suite_difference("both", "f1", "none") is None
+    whole = found.pairs["micro_order"]
+    empty = replace(whole, rows=whole.rows[:0], baseline=whole.baseline[:0],
+                    candidate=whole.candidate[:0])  # fmt: skip
+    found = replace(found, pairs={**found.pairs, "micro_order": empty})
+    assert found.suite_difference("both", "acc", "none") is None
 
 
 def test_a_gate_judges_it_as_one_figure(measured):

@@ -1,12 +1,15 @@
 """A probe counts where it follows its own effect and no other."""
 
+import os
+from functools import partial
 from itertools import combinations
 
 import pandas as pd
 import pytest
 
-from evalkit.errors import UsageError
-from evalkit.validity import PLANTED, Planted, StudySettings, cells, judge
+from evalkit.errors import EvaluationError, UsageError
+from evalkit.validity import PLANTED, Planted, StudySettings, cells, judge, measure
+from evalkit.validity import study as study_module
 from evalkit.validity.planted import chosen
 
 MINE = Planted("rude_share", "toxic", "rate")
@@ -107,3 +110,10 @@ def test_impossible_studies_are_refused(tmp_path):
             cells(StudySettings(tmp_path, (MINE,), levels, range(1), {}))
     with pytest.raises(UsageError, match="knob"):
         chosen(["rudeness"])
+
+
+def test_a_process_that_is_killed_is_told_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(study_module, "_one_thread", partial(os._exit, 1))
+    settings = StudySettings(tmp_path, [MINE], [0, 1], [1], {})
+    with pytest.raises(EvaluationError, match="ended from outside"):
+        list(measure(settings, tmp_path / "detector", jobs=2))
