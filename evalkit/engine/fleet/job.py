@@ -141,7 +141,7 @@ class Job:
 
     def limit_s(self, chunk: Chunk | None, loads: bool) -> float:
         """Seconds after which a worker that has not answered hangs."""
-        load = load_limit_s(self.asked.bytes) if loads else 0.0
+        load = load_limit_s(self.asked.bytes, self.asked.compiled) if loads else 0.0
         if chunk is None:
             return load
         slack = self._limits.tries if chunk.is_search else 1
