@@ -9,16 +9,16 @@ that there may be more of them than cores: they sleep.
 """
 
 import argparse
+import hashlib
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fleet_report import CHUNK_S, Busy, Ceiling, report
 from evalkit.engine.fleet import Fleet
 from evalkit.engine.fleet.cluster import connect, disconnect
 from evalkit.engine.fleet.cut import Cutter, Work
@@ -29,7 +29,6 @@ from evalkit.types import Request, RequestKind, Response
 
 ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "reports" / "fleet.md"
-CHUNK_S = 5.0
 TOKENS = 64.0
 REQUEST_S = 0.01
 RESPONSES = 50_000
@@ -51,41 +50,6 @@ class SleepingEngine:
         time.sleep(self.seconds * len(requests))
         response = Response(-12.5, False, prompt_tokens=60, output_tokens=4)
         yield [(index, response) for index in range(len(requests))]
-
-
-@dataclass(frozen=True)
-class Busy:
-    """How workers were kept busy: seconds on the clock, and of work, all workers together."""
-
-    workers: int
-    wall_s: float
-    work_s: float
-    chunks: int
-
-    @property
-    def efficiency(self) -> float:
-        """Share of the workers' time that was work."""
-        return self.work_s / (self.workers * self.wall_s)
-
-    @property
-    def overhead(self) -> float:
-        """Share of the work that came on top of it."""
-        return self.workers * self.wall_s / self.work_s - 1
-
-
-@dataclass(frozen=True)
-class Ceiling:
-    """What the driver took from workers that cost nothing.
-
-    By seconds of the driver's processor, which other work on the machine stretches far less than
-    those on the clock.
-    """
-
-    actors: int
-    responses_per_s: float
-    with_journal_per_s: float
-    chunk_ms: float
-    clock_per_s: float
 
 
 def questions(count: int) -> list[Request]:
@@ -174,95 +138,12 @@ def measure_ceiling(fleet: Fleet) -> Ceiling:
     return Ceiling(fleet.seats, *rates, 1e3 * small / chunks, RESPONSES / clock)
 
 
-# What is supposed of the cluster that is modelled, none of it measured here.
-GPUS, CHECKPOINTS, REQUESTS = 1_000, 10_000, 100_000
-TOKENS_PER_REQUEST, TOKENS_PER_S = 80, 20_000
-WEIGHTS_GB, NODE_GB_PER_S, STORAGE_GB_PER_S, GPUS_PER_NODE = 16.0, 2.0, 100.0, 8
-LISTING_S_PER_RUN = 0.0023  # reports/store.md: 2,000 runs without an index in 4.6 s
-
-
-def model(ceiling: Ceiling) -> list[tuple[str, str, str, float]]:
-    """What each part has to bear and can, and the share of it that is used, most used first."""
-    asked_per_s = GPUS * TOKENS_PER_S / TOKENS_PER_REQUEST
-    each_s = REQUESTS * TOKENS_PER_REQUEST / TOKENS_PER_S
-    total_s = CHECKPOINTS * each_s / GPUS
-    load_s = WEIGHTS_GB / NODE_GB_PER_S * GPUS_PER_NODE
-    chunks_per_s = GPUS / CHUNK_S
-    read = CHECKPOINTS * WEIGHTS_GB / total_s
-    rows = [
-        ("one driver, responses a second, journal included", asked_per_s,
-         ceiling.with_journal_per_s),
-        ("one driver, chunks a second", chunks_per_s, 1e3 / ceiling.chunk_ms),
-        ("shared storage, GB of weights a second", read, STORAGE_GB_PER_S),
-        ("an accelerator, seconds of loading for each checkpoint", load_s, each_s),
-        ("store, seconds of one full listing, of a minute", CHECKPOINTS * LISTING_S_PER_RUN, 60.0),
-    ]  # fmt: skip
-    shown = [(name, f"{need:,.1f}", f"{has:,.1f}", need / has) for name, need, has in rows]
-    return sorted(shown, key=lambda row: -row[3])
-
-
-def report(busy: list[Busy], ceilings: list[Ceiling], load: str) -> str:
-    """The measurements as Markdown."""
-    best = ceilings[-1]
-    each_s = REQUESTS * TOKENS_PER_REQUEST / TOKENS_PER_S
-    drivers = -(-GPUS * TOKENS_PER_S / TOKENS_PER_REQUEST // best.with_journal_per_s)
-    lines = [
-        "# The fleet's own cost",
-        "",
-        "Written by `python -m benchmarks.fleet`: an engine that sleeps a known time, on Ray, "
-        f"driver and workers on one machine of {os.cpu_count()} cores ({platform.machine()}), "
-        f"which had other work too: its load was {load}. Workers start before the clock does.",
-        "",
-        f"## Workers kept busy, chunks of {CHUNK_S:.0f} s",
-        "",
-        "| workers | work s | clock s | chunks | on top of the work | parallel efficiency |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: |",
-        *(
-            f"| {b.workers} | {b.work_s:,.0f} | {b.wall_s:.1f} | {b.chunks} | {b.overhead:.1%} | "
-            f"{b.efficiency:.3f} |"
-            for b in busy
-        ),
-        "",
-        "## The driver's ceiling: workers that cost nothing",
-        "",
-        "By processor seconds of the driver, its scheduling thread and Ray's included; the last "
-        "column by the clock, as busy as the machine was. A chunk is of one request, there and "
-        "back. Not in it: what a driver does once a run, which is to hash, tokenise and score.",
-        "",
-        "| actors | responses/s | with the journal | ms a chunk | by the clock, with the journal |",
-        "| ---: | ---: | ---: | ---: | ---: |",
-        *(
-            f"| {c.actors} | {c.responses_per_s:,.0f} | {c.with_journal_per_s:,.0f} | "
-            f"{c.chunk_ms:.2f} | {c.clock_per_s:,.0f} |"
-            for c in ceilings
-        ),
-        "",
-        f"## On paper: {GPUS:,} accelerators, {CHECKPOINTS:,} checkpoints",
-        "",
-        f"Supposed, not measured: {REQUESTS:,} requests a checkpoint, {TOKENS_PER_REQUEST} tokens "
-        f"computed for each, {TOKENS_PER_S:,} tokens a second and accelerator, {WEIGHTS_GB:.0f} GB "
-        f"of weights, {NODE_GB_PER_S:.0f} GB/s into a node of {GPUS_PER_NODE} accelerators, "
-        f"{STORAGE_GB_PER_S:.0f} GB/s out of the storage. A run costs a listing without the index "
-        f"{1e3 * LISTING_S_PER_RUN:.1f} ms (reports/store.md). A checkpoint is then "
-        f"{each_s:,.0f} accelerator-seconds of work, the whole "
-        f"{CHECKPOINTS * each_s / GPUS / 3600:.1f} hours.",
-        "",
-        "| what | needed | there is | used |",
-        "| --- | ---: | ---: | ---: |",
-        *(
-            f"| {name} | {need} | {has} | {share:.0%} |"
-            for name, need, has, share in model(best)
-        ),
-        "",
-        f"First to saturate: {model(best)[0][0]}. One driver is full at about "
-        f"{best.with_journal_per_s * TOKENS_PER_REQUEST / TOKENS_PER_S:,.0f} such accelerators. "
-        f"{drivers:.0f} drivers carry {GPUS:,}: each `evalkit run --model GLOB --engine ray` takes "
-        "a share of the checkpoints, joins the same cluster, keeps journals of its own and writes "
-        "whole runs into the same store, which needs no lock. Longer requests and larger models "
-        "ask less of a driver in proportion.",
-        "",
-    ]  # fmt: skip
-    return "\n".join(lines)
+def measure_hash() -> float:
+    """GB a second of weights that one core hashes, by processor seconds."""
+    weights = bytes(2**28)
+    before = time.process_time()
+    hashlib.sha256(weights)
+    return len(weights) / 1e9 / (time.process_time() - before)
 
 
 def main() -> None:
@@ -292,7 +173,7 @@ def main() -> None:
     load = f"between {min(loads):.0f} and {max(loads):.0f}"
     if not (busy and ceilings):
         return
-    REPORT.write_text(report(busy, ceilings, load), encoding="utf-8")
+    REPORT.write_text(report(busy, ceilings, load, measure_hash()), encoding="utf-8")
     print(f"wrote {REPORT}")
     worst = min(b.efficiency for b in busy)
     if worst < EFFICIENCY_LIMIT or busy[0].overhead > OVERHEAD_LIMIT:

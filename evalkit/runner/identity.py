@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.endpoint import Endpoint
+from evalkit.engine.fleet.worker import versions
 from evalkit.engine.loading import device_name, device_of
 from evalkit.errors import EvaluationError
 from evalkit.runner.plan import Plan
@@ -13,8 +14,6 @@ from evalkit.types import digest
 
 Mark = tuple[int, int, int]
 """Inode, bytes and time of the last change of a file, in nanoseconds."""
-
-_COMPUTING = ("evalkit", "torch", "transformers", "tokenizers")
 
 
 def answered_by(plan: Plan, device: str | None = None) -> dict[str, str]:
@@ -38,7 +37,7 @@ def answered_by(plan: Plan, device: str | None = None) -> dict[str, str]:
         "tokenizer_hash": plan.checkpoint.tokenizer_hash,
         "dtype": plan.settings.dtype,
         "device": device or device_name(device_of(plan.checkpoint, plan.settings.device)),
-        **{name: version(name) for name in _COMPUTING},
+        **versions(),
         **computed,
         **code,
     }

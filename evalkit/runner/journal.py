@@ -198,6 +198,20 @@ class Journal:
             rest = rest[os.write(self._file, rest) :]
 
 
+def read_header(folder: Path) -> Header:
+    """What a journal is of, from its first line: quick, however long the rest is.
+
+    Raises:
+        DataError: It cannot be read, or that line is damaged.
+    """
+    try:
+        with (folder / JOURNAL_NAME).open("rb") as file:
+            line = file.readline()
+    except OSError as error:
+        raise DataError(f"{folder / JOURNAL_NAME} cannot be read: {error.strerror}.") from error
+    return _believed(line[:-1] if line.endswith(b"\n") else b"", folder)
+
+
 def read_journal(folder: Path) -> Content:
     """What can be believed of a journal.
 
@@ -210,16 +224,21 @@ def read_journal(folder: Path) -> Content:
         raise DataError(f"{folder / JOURNAL_NAME} cannot be read: {error.strerror}.") from error
     length = raw.rfind(b"\n") + 1
     lines = raw[:length].split(b"\n")[:-1]
-    header = _header(_parse(lines[0]) if lines else None)
+    header = _believed(lines[0] if lines else b"", folder)
+    content = Content(header, length=length)
+    for line in lines[1:]:
+        _take(_parse(line), content)
+    return content
+
+
+def _believed(line: bytes, folder: Path) -> Header:
+    header = _header(_parse(line))
     if header is None:
         raise DataError(
             f"The first line of {folder / JOURNAL_NAME} is damaged, so what it holds cannot be "
             f"told; remove it with 'evalkit runs delete {folder.name}' and start the run anew."
         )
-    content = Content(header, length=length)
-    for line in lines[1:]:
-        _take(_parse(line), content)
-    return content
+    return header
 
 
 def _take(record: Any, content: Content) -> None:

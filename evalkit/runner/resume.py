@@ -11,7 +11,7 @@ from evalkit.results import Store
 from evalkit.results.index import run_stamps
 from evalkit.results.partial import journal_root, unfinished_runs
 from evalkit.runner.identity import answered_by
-from evalkit.runner.journal import Header, Journal, read_journal, request_keys
+from evalkit.runner.journal import Header, Journal, read_header, request_keys
 from evalkit.runner.plan import Plan
 from evalkit.settings import OF_RAY, RunSettings
 from evalkit.types import digest
@@ -25,7 +25,7 @@ def unfinished(store: Store) -> list[Header]:
     found = []
     for run_id in unfinished_runs(store):
         try:
-            found.append(read_journal(journal_root(store) / run_id).header)
+            found.append(read_header(journal_root(store) / run_id))
         except DataError:
             continue
     return found
@@ -49,7 +49,7 @@ def find_unfinished(store: Store, reference: str) -> Header:
         raise UsageError(
             f"--resume {reference!r} {many} unfinished run in {store.shown_url}; there: {known}."
         )
-    return read_journal(root / fitting[0]).header
+    return read_header(root / fitting[0])
 
 
 def settings_to_resume(store: str, reference: str, given: Mapping[str, Any]) -> RunSettings:

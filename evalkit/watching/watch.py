@@ -116,8 +116,9 @@ class _Watch:
         if self.watching.newest_first:
             complete.reverse()
         # A fleet takes all of them at once; here, something newer may come after the first.
-        batch = complete if self.settings.engine == "ray" else complete[:1]
-        return self._measure(batch) if batch else False
+        takes_all = self.settings.engine == "ray"
+        batches = [complete] if takes_all else [[seen] for seen in complete]
+        return any(self._measure(batch) for batch in batches if batch)
 
     def _is_wanted(self, seen: Seen) -> bool:
         every = self.watching.every
@@ -138,14 +139,20 @@ class _Watch:
         return seen.is_renamed or now - since >= self.watching.poll_s
 
     def _measure(self, batch: Sequence[Seen]) -> bool:
-        """Measure checkpoints; returns whether anything came of it."""
+        """Measure checkpoints; returns whether any is measured now."""
         from evalkit.runner import Failed, Measured, execute_many
 
+        came = False
         with ExitStack() as copies:
             plans, by_model = [], {}
             for seen in batch:
                 try:
-                    plan = self._planned(seen, copies.enter_context(self.source.here(seen)))
+                    folder = copies.enter_context(self.source.here(seen))
+                except DataError as error:  # the object store's fault: it is tried at each look
+                    self._say_once(seen.name, str(error))
+                    continue
+                try:
+                    plan = self._planned(seen, folder)
                 except DataError as error:  # written in place, perhaps, by someone who pauses
                     self._say_once(seen.name + seen.stamp, f"{seen.name} is left for now: {error}")
                     self._note_failure(seen, str(error), _TRIES)
@@ -156,16 +163,16 @@ class _Watch:
                 if isinstance(outcome, Failed):
                     seen = by_model[outcome.model]
                     self.say(f"{seen.name}: {outcome.error}")
-                    tries = self._tries(seen) + 1
-                    self._note_failure(seen, str(outcome.error), tries)
-                elif isinstance(outcome, Measured):
-                    self._note_run(by_model[outcome.model], outcome.run.run_id)
-                else:
-                    model = str(outcome.manifest.settings["model"])
-                    self._note_run(by_model[model], outcome.manifest.run_id)
-        return True
+                    self._note_failure(seen, str(outcome.error), self._tries(seen) + 1)
+                    continue
+                came = True
+                run = outcome.run if isinstance(outcome, Measured) else outcome.manifest
+                model = outcome.model if isinstance(outcome, Measured) else run.settings["model"]
+                self._note_run(by_model[str(model)], run.run_id)
+        return came
 
     def _planned(self, seen: Seen, folder: Path) -> "Plan":
+        from evalkit.engine.model import open_model
         from evalkit.runner import make_plan
         from evalkit.runner.many import plan_alike
 
@@ -176,13 +183,18 @@ class _Watch:
             update["tags"] = {**tags, "source": f"{self.source.shown}/{seen.name}"}
         settings = self.settings.model_copy(update=update)
         if self._plan is None:
-            self._plan = make_plan(settings)
+            open_model(str(folder), settings.mirror, settings.trust_remote_code)
+            try:
+                self._plan = make_plan(settings)
+            except DataError as error:  # the tasks' fault, so no checkpoint is to be given up
+                raise UsageError(str(error)) from error
             return self._plan
         return plan_alike(replace(self._plan, settings=settings), str(folder))
 
     def _note_failure(self, seen: Seen, problem: str, tries: int) -> None:
         entry = Entry(stamp=seen.stamp, problem=without_secrets(problem), tries=tries)
         self._ledger.entries[seen.name] = entry
+        self.unsettled = self.unsettled or tries < _TRIES
         self._keep()
 
     def _note_run(self, seen: Seen, run_id: str) -> None:
@@ -247,7 +259,8 @@ class _Watch:
                 if who in self._tellers:
                     self._tellers[who](turn)
             except Exception as error:
-                self._say_once(who + turn.run_id, f"The {who} could not be told: {error}")
+                reason = without_secrets(str(error))
+                self._say_once(who + turn.run_id, f"The {who} could not be told: {reason}")
                 left.append((who, turn))
         if left != self._ledger.untold:
             self._ledger.untold = left

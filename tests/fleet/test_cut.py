@@ -7,7 +7,7 @@ import pytest
 
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.engine.fleet.cut import Cutter, Work, lay_out
-from evalkit.engine.fleet.pace import FIRST_TOKENS, Limits, Pace
+from evalkit.engine.fleet.pace import FIRST_TOKENS, Limits, Pace, load_limit_s
 from evalkit.engine.loading import load_tokenizer
 from evalkit.engine.tokenization import Encoder
 from evalkit.types import Decoding, Request, RequestKind
@@ -113,3 +113,8 @@ def test_the_time_limit_follows_the_measured_cost():
     pace.saw(1000, 10.0)
     assert pace.limit_s(1000) == pytest.approx(100.0)
     assert pace.limit_s(10) == 60.0
+
+
+def test_a_worker_that_compiles_may_take_longer_to_load():
+    assert load_limit_s(10**9) > load_limit_s(10**6)
+    assert load_limit_s(10**6, compiled=True) > load_limit_s(10**6) + 600

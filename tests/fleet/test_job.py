@@ -90,3 +90,22 @@ def test_a_search_for_the_first_broken_request_that_fails_names_the_one_found(jo
     end = finish(job)[1]
     assert isinstance(end, NonFiniteError)
     assert end.index == search.piece.indices[-1]
+
+
+def test_a_search_that_finds_nothing_ends_the_job_with_the_one_found(job):
+    chunk = job.next_chunk(1, "node", {"node"})
+    broken = chunk.piece.indices[-1]
+    answer(job, chunk, (), broken=broken)
+    answer(job, job.next_chunk(1, "node", {"node"}))
+    end = finish(job)[1]
+    assert isinstance(end, NonFiniteError)
+    assert end.index == broken
+
+
+def test_a_chunk_that_took_too_long_is_given_more_time_elsewhere(job):
+    chunk = job.next_chunk(2, "node", {"node"})
+    limits = []
+    for _ in range(3):
+        limits.append(job.limit_s(chunk, loads=False))
+        job.failed(chunk, "a worker gave no answer in 60 s", "node")
+    assert limits == pytest.approx([limits[0], 4 * limits[0], 16 * limits[0]])

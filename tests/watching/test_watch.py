@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import fsspec
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from evalkit.results import Store
 from tests.checkpoints import make_checkpoint
@@ -47,9 +48,9 @@ def saved(made, tmp_path):
 
 @pytest.fixture
 def watch(tmp_path, task_folder, evalkit_command):
-    def call(*more, source=tmp_path / "training", poll=0.1):
+    def call(*more, source=tmp_path / "training", tasks=task_folder, poll=0.1):
         return evalkit_command(
-            "watch", source, "--tasks", "toy_text", "--include-path", task_folder, "--device",
+            "watch", source, "--tasks", "toy_text", "--include-path", tasks, "--device",
             "cpu", "--store", tmp_path / "store", "--poll", poll, "--once", *more,
         )  # fmt: skip
 
@@ -161,6 +162,44 @@ def test_checkpoints_of_an_object_store(watch, made, tmp_path, monkeypatch):
     assert (run.name, run.tags["source"]) == ("run-step-10", "memory://bucket/run/step-10")
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
     assert watch(source="memory://bucket/run").err == ""
+
+
+def test_an_object_store_that_is_away_for_a_while_loses_no_checkpoint(
+    watch, made, tmp_path, monkeypatch
+):
+    memory = fsspec.filesystem("memory")
+    memory.put(str(made / "1") + "/", "/bucket/away/step-10/", recursive=True)
+
+    def away(*_, **__):
+        raise OSError("it is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(memory), "get_file", away)
+        outcome = watch(source="memory://bucket/away")
+    assert "cannot be copied here (it is away)" in outcome.err
+    assert not names(tmp_path)
+    assert "step-10 is measured" in watch(source="memory://bucket/away").err
+
+
+def test_tasks_whose_data_are_missing_cost_no_checkpoint(watch, saved, tmp_path, task_folder):
+    saved(0, "step-1")
+    tasks = shutil.copytree(task_folder, tmp_path / "tasks")
+    data = (tasks / "toy_text.jsonl").rename(tmp_path / "elsewhere")
+    outcome = watch(tasks=tasks)
+    assert outcome.code == 2
+    assert "toy_text" in outcome.err
+    data.rename(tasks / "toy_text.jsonl")
+    assert "step-1 is measured" in watch(tasks=tasks).err
+
+
+def test_one_that_fails_is_tried_three_times_and_keeps_no_other_waiting(watch, saved, tmp_path):
+    file = saved(0, "step-1") / "model.safetensors"
+    save_file({name: w * float("nan") for name, w in load_file(file).items()}, file)
+    saved(1, "step-2")
+    said = watch().err.splitlines()
+    assert ["NaN" in line for line in said] == [True, False, True, True]
+    assert names(tmp_path) == ["-2"]
+    assert watch().err == ""
 
 
 @pytest.mark.parametrize(

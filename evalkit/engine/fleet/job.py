@@ -8,11 +8,15 @@ from queue import SimpleQueue
 from evalkit.engine.fleet.cut import Cutter, Piece, Work
 from evalkit.engine.fleet.pace import Limits, Pace, load_limit_s
 from evalkit.engine.fleet.worker import Answered, Asked, Loaded
+from evalkit.errors import EvaluationError
 from evalkit.types import Request, Response
 
 Batch = list[tuple[int, Response]]
 Event = Batch | Loaded | BaseException | None
 """What a job tells its run: answers, its checkpoint loaded, why it cannot go on, or all is done."""
+
+_MORE_TIME = 4
+"""A chunk that failed may take so many times as long at the next try."""
 
 
 class LostError(Exception):
@@ -62,7 +66,6 @@ class Job:
         self.is_opening = True
         self.is_loaded = False
         self.is_over = False
-        self.failed_loads = 0
         self.load_s: float | None = None
         self.retries: Counter[str] = Counter()
         self.cut = 0
@@ -70,6 +73,7 @@ class Job:
         self.settings: dict[str, object] = {}
         self.devices: dict[str, None] = {}
         self._limits = limits
+        self._failed_loads = 0
         self._requests: Sequence[Request] = ()
         self._again: deque[Chunk] = deque()
         self._cutters: dict[Work, Cutter] = {}
@@ -137,10 +141,12 @@ class Job:
 
     def limit_s(self, chunk: Chunk | None, loads: bool) -> float:
         """Seconds after which a worker that has not answered hangs."""
-        load = load_limit_s(self.asked.bytes) if loads else 0.0
+        load = load_limit_s(self.asked.bytes, self.asked.compiled) if loads else 0.0
         if chunk is None:
             return load
         slack = self._limits.tries if chunk.is_search else 1
+        # Texts may be far longer than those that were measured: slow is not yet broken.
+        slack *= _MORE_TIME ** len(chunk.failures)
         return load + slack * self._paces[chunk.work].limit_s(chunk.piece.tokens)
 
     def loaded(self, loaded: Loaded) -> None:
@@ -151,12 +157,26 @@ class Job:
             self.is_loaded = True
             self.outbox.put(loaded)
 
+    def failed_to_load(self, reason: str) -> None:
+        """Note that a worker died or hung while it loaded the checkpoint; ends the job in time."""
+        self._failed_loads += 1
+        if self._failed_loads >= self._limits.tries:
+            self.fail(
+                EvaluationError(
+                    f"{self.asked.path} could not be loaded by {self._failed_loads} workers, one "
+                    f"after another; the last: {reason}."
+                )
+            )
+
     def take(self, chunk: Chunk, answered: Answered, node: str) -> None:
         """Pass on a chunk's answers, each request's once."""
         if answered.loaded is not None:
             self.loaded(answered.loaded)
         if answered.broken is not None:
             self._found_broken(chunk, answered.broken)
+            return
+        if chunk.is_search:
+            self.fail(_non_finite(chunk.piece.indices[-1]))  # this time it was none
             return
         self._paces[chunk.work].saw(chunk.piece.tokens, answered.seconds)
         new = [(i, response) for i, response in answered.responses if i in self._unanswered]

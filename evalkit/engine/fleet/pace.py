@@ -10,7 +10,7 @@ _GROWTH = 8.0
 _REMEMBERED = 16
 _SLOWEST_FLOPS = 1e10
 """Floating-point operations a second that any machine manages, until it has been measured."""
-_LOAD_S, _LOAD_BYTES_PER_S = 300.0, 2e7
+_LOAD_S, _LOAD_BYTES_PER_S, _COMPILE_S = 300.0, 2e7, 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,6 @@ class Pace:
         return max(self._limits.patience_s, self._limits.slack * expected)
 
 
-def load_limit_s(size: int) -> float:
-    """Seconds after which a worker that loads so many bytes of weights hangs."""
-    return _LOAD_S + size / _LOAD_BYTES_PER_S
+def load_limit_s(size: int, compiled: bool = False) -> float:
+    """Seconds after which a worker that loads, or also compiles, so many bytes of weights hangs."""
+    return _LOAD_S + size / _LOAD_BYTES_PER_S + (_COMPILE_S if compiled else 0.0)

@@ -270,14 +270,7 @@ class Fleet:
         if chunk is not None:
             job.failed(chunk, reason, node)
             return
-        job.failed_loads += 1
-        if job.failed_loads >= self.limits.tries:
-            job.fail(
-                EvaluationError(
-                    f"{job.asked.path} could not be loaded by {job.failed_loads} workers, one "
-                    f"after another; the last: {reason}."
-                )
-            )
+        job.failed_to_load(reason)
 
     def _see_to_it_that_somebody_is_there(self) -> None:
         """End all jobs where no worker is left, or none comes."""
@@ -294,7 +287,9 @@ class Fleet:
             job.fail(EvaluationError(f"The fleet has no worker any more: {reason}"))
 
     def _node_ids(self) -> set[str]:
-        return {seat.place.node for seat in self._seats if seat.place is not None}
+        # Runs ask from threads of their own: a place may be gone between two looks at it.
+        places = [seat.place for seat in self._seats]
+        return {place.node for place in places if place is not None}
 
 
 def _node(seat: Seat) -> str:

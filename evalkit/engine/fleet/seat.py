@@ -29,7 +29,7 @@ class Seat:
         chunk: Under way; None while it loads or starts.
         is_pinged: Whether what is under way only asks if it is there.
         is_proven: Whether its worker has answered a chunk.
-        misses: Starts and loads in a row that failed.
+        misses: Starts and loads that failed since a load or a chunk went well.
         problem: Why the seat was given up; empty while it is in use.
     """
 
@@ -82,7 +82,9 @@ class Seat:
     def rest(self) -> None:
         """What was under way has ended well."""
         self.is_proven = self.is_proven or self.chunk is not None
-        self.ref, self.chunk, self.misses, self.is_pinged = None, None, 0, False
+        if self.job is not None:  # or a worker that starts but cannot load would start for ever
+            self.misses = 0
+        self.ref, self.chunk, self.is_pinged = None, None, False
         self._heard = time.monotonic()
 
     def replace(self, *, is_its_own_fault: bool) -> None:

@@ -16,7 +16,7 @@ from evalkit.errors import DataError, UsageError
 from evalkit.types import Request, Response
 
 _COMPUTING = ("evalkit", "torch", "transformers", "tokenizers")
-"""Packages of which every node needs the same version."""
+"""Packages whose versions are part of what answers: every node needs the same."""
 
 
 @dataclass(frozen=True, slots=True)
