@@ -158,8 +158,8 @@ def test_twenty_random_kills_in_one_run(connected, tmp_path):
     assert set(job.retries) == {"a worker was killed"}
 
 
-def test_jobs_share_the_workers_largest_first_and_none_is_loaded_twice_in_vain(connected, tmp_path):
-    """Five checkpoints, two workers: every answer is there, and a worker stays with its own."""
+def test_jobs_that_share_the_workers_get_every_answer(connected, tmp_path):
+    """Five checkpoints, two workers."""
     with fleet_of(2, Faulty(tmp_path, 0.002)) as fleet:
         jobs = {}
 

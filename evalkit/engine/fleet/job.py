@@ -15,7 +15,7 @@ Batch = list[tuple[int, Response]]
 Event = Batch | Loaded | BaseException | None
 """What a job tells its run: answers, its checkpoint loaded, why it cannot go on, or all is done."""
 
-_MORE_TIME = 4
+_MORE_TIME = 4.0
 """A chunk that failed may take so many times as long at the next try."""
 
 
@@ -144,7 +144,7 @@ class Job:
         load = load_limit_s(self.asked.bytes, self.asked.compiled) if loads else 0.0
         if chunk is None:
             return load
-        slack = self._limits.tries if chunk.is_search else 1
+        slack = float(self._limits.tries if chunk.is_search else 1)
         # Texts may be far longer than those that were measured: slow is not yet broken.
         slack *= _MORE_TIME ** len(chunk.failures)
         return load + slack * self._paces[chunk.work].limit_s(chunk.piece.tokens)

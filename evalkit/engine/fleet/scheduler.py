@@ -7,7 +7,7 @@ nobody has begun, and where there is none, helps where the help is worth the loa
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -188,18 +188,21 @@ class Fleet:
                 seat.answer(job, chunk)
                 return
 
-    def _worth(self, seat: Seat) -> list[Job]:
-        """Jobs that a worker may turn to, the best first."""
+    def _worth(self, seat: Seat) -> Iterator[Job]:
+        """Jobs that a worker may turn to, the best first; the others are not even looked at."""
+        own = seat.job
+        if own is not None and not own.is_over and own.has_work:
+            yield own
         busy = {id(other.job) for other in self._seats if other.ref is not None}
         open_jobs = [job for job in self._jobs if not job.is_over]
-        own = [job for job in open_jobs if job is seat.job and job.has_work]
         fresh = [job for job in open_jobs if id(job) not in busy and job is not seat.job]
         fresh = [job for job in fresh if job.has_work or not job.is_loaded]
         fresh.sort(key=lambda job: -job.asked.parameters * max(job.left_tokens(), 1.0))
+        yield from fresh
         begun = [job for job in open_jobs if id(job) in busy and job is not seat.job]
         begun = [job for job in begun if job.has_work and self._help_pays(job)]
         begun.sort(key=lambda job: -(job.left_s() or 0.0) / self._holders(job))
-        return [*own, *fresh, *begun]
+        yield from begun
 
     def _help_pays(self, job: Job) -> bool:
         """Whether a further worker would be done loading before the work is done without it."""
