@@ -11,25 +11,28 @@ ROOT = Path(__file__).parents[2]
 STORE_BYTES = 80 * 2**20
 
 
+@pytest.fixture(autouse=True)
+def seen_by_workers(monkeypatch) -> None:
+    """Nodes and workers that a test starts find the tests' own modules."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[object]:
     """Two nodes of one core each; `address` is the head's."""
     from ray.cluster_utils import Cluster
 
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(ROOT)
-    made = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 1,
-            "object_store_memory": STORE_BYTES,
-            "include_dashboard": False,
-        },
-    )
-    made.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
-    made.wait_for_nodes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        made = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 1,
+                "object_store_memory": STORE_BYTES,
+                "include_dashboard": False,
+            },
+        )
+        made.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+        made.wait_for_nodes()
     yield made
     made.shutdown()
-    os.environ.pop("PYTHONPATH")
-    if before is not None:
-        os.environ["PYTHONPATH"] = before

@@ -7,7 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 import evalkit
-from evalkit.engine import computed, generation
+from evalkit.engine import computed, generation, writing
 from evalkit.errors import UsageError
 from evalkit.profiling import profile
 from evalkit.profiling.energy import open_meter
@@ -48,7 +48,8 @@ def clock(monkeypatch):
         return loaded
 
     monkeypatch.setattr(computed, "load_model", load_slow)
-    monkeypatch.setattr(generation, "time", SimpleNamespace(perf_counter=lambda: now.s))
+    for module in (generation, writing):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now.s))
     return now
 
 

@@ -123,7 +123,7 @@ def test_another_tokenizer_dtype_or_decoding_is_never_served(
 
 def test_another_version_of_a_library_is_never_served(run, checkpoint, computed, monkeypatch):
     run(checkpoint)
-    monkeypatch.setattr("evalkit.runner.identity.version", lambda name: "0.0")
+    monkeypatch.setattr("evalkit.engine.fleet.worker.version", lambda name: "0.0")
     run(checkpoint, "--reuse")
     assert len(computed[1]) == 24
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evalkit.engine import computed, generation
+from evalkit.engine import computed, generation, writing
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.profiling import profile
 from evalkit.profiling.memory import ResidentPeak
@@ -81,7 +81,8 @@ def clock(monkeypatch):
         return loaded
 
     monkeypatch.setattr(computed, "load_model", load_slow)
-    monkeypatch.setattr(generation, "time", SimpleNamespace(perf_counter=lambda: now.s))
+    for module in (generation, writing):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now.s))
     monkeypatch.setattr("evalkit.profiling.measure.matmul_peak", lambda *_: (50.0, 100.0))
     monkeypatch.setattr("evalkit.profiling.measure.copy_peak", lambda _: 10.0)
     return now
