@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli.output import note, print_table
+from evalkit.cli.recipes import overrides
 from evalkit.errors import EvaluationError, UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def validate_probes(
         planted=chosen(knob or []),
         levels=_levels(levels),
         seeds=range(seeds),
-        overrides={**_STUDY_RECIPE, **dict(_pair(text) for text in set_ or [])},
+        overrides={**_STUDY_RECIPE, **overrides(set_)},
         limit=limit,
     )
     _measure(settings, jobs or os.cpu_count() or 1)
@@ -104,10 +105,3 @@ def _levels(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise UsageError(f"--levels takes numbers between commas, not {text!r}.") from None
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise UsageError(f"--set takes KEY=VALUE, such as pretraining.steps=300, not {text!r}.")
-    return key, value

@@ -117,9 +117,11 @@ def _seconds(layer: Callable[[Tensor], Tensor], inputs: Tensor) -> float:
     """Least CPU seconds of a few calls on one thread; other processes do not stretch it."""
     best, threads = float("inf"), torch.get_num_threads()
     torch.set_num_threads(1)
-    for _ in range(5):
-        start = time.process_time()
-        layer(inputs)
-        best = min(best, time.process_time() - start)
-    torch.set_num_threads(threads)
+    try:
+        for _ in range(5):
+            start = time.process_time()
+            layer(inputs)
+            best = min(best, time.process_time() - start)
+    finally:
+        torch.set_num_threads(threads)
     return best
