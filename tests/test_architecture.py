@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOUNDATION = {"errors", "types", "paths", "redact", "settings"}
+FOUNDATION = {"errors", "types", "paths", "redact", "settings", "progress"}
 MAY_IMPORT = {
     "metrics": set(),
     "stats": {"metrics"},

@@ -7,9 +7,9 @@ from evalkit.engine.endpoint import Endpoint
 from evalkit.engine.model import open_model
 from evalkit.errors import UsageError
 from evalkit.probes import ProbeOptions
+from evalkit.progress import progress_bar
 from evalkit.registry import Registry, Task, Trust
 from evalkit.results import Store
-from evalkit.runner.progress import progress
 from evalkit.settings import RunSettings
 from evalkit.types import Document, Request, digest
 
@@ -72,11 +72,11 @@ def make_plan(settings: RunSettings) -> Plan:
     store = Store(settings.store)
     store.check_writable()
     planned = []
-    with progress(len(selection.leaves), "Planning", "task") as advance:
+    with progress_bar(len(selection.leaves), "Planning", "task") as bar:
         for leaf in selection.leaves.values():
             task = registry.load(leaf, settings.num_fewshot, settings.fewshot_seeding)
             planned.append(PlannedTask(task, task.documents(settings.limit, settings.seed)))
-            advance(1)
+            bar.update()
     plan = Plan(settings, checkpoint, planned, selection.suites, store)
     check_room(plan)
     return plan

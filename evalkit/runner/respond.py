@@ -11,9 +11,9 @@ from types import FrameType
 from evalkit.engine.fleet import LostError
 from evalkit.engine.local import Engine, NonFiniteError
 from evalkit.errors import EvaluationError, StoppedError
+from evalkit.progress import progress_bar
 from evalkit.runner.journal import Journal, request_keys
 from evalkit.runner.plan import Plan
-from evalkit.runner.progress import progress
 from evalkit.runner.resume import resume_command
 from evalkit.types import Response
 
@@ -48,13 +48,13 @@ def respond(
     try:
         with (
             stopping(journal is not None) as is_stopped,
-            progress(len(requests), "Responding", "request", len(answers)) as advance,
+            progress_bar(len(requests), "Responding", "request", done=len(answers)) as bar,
         ):
             _keep(plan, journal, keys, new)
             for batch in engine.respond(requests, frozenset(answers)):
                 answers.update(batch)
                 _keep(plan, journal, keys, batch)
-                advance(len(batch))
+                bar.update(len(batch))
                 if journal is not None and is_stopped() and len(answers) < len(requests):
                     raise StoppedError(
                         f"Stopped with {len(answers):,} of {len(requests):,} requests answered; "

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from evalkit.errors import UsageError
+from evalkit.progress import progress_bar
 from evalkit.training.manifest import CorpusRecord
 from evalkit.training.objectives import form_causal, form_masked
 from evalkit.training.packing import Ids, Stream, pack
@@ -207,10 +207,11 @@ def _packed(
     ids = np.zeros((count, context), np.int32)
     lengths = np.zeros(count, np.int32)
     taken = islice(sequences, count)
-    progress = tqdm(taken, "preparing the corpus", count, unit="seq", delay=2, leave=False)
-    for row, sequence in enumerate(progress):
-        ids[row, : len(sequence)] = sequence
-        lengths[row] = len(sequence)
+    with progress_bar(count, "preparing the corpus", "seq") as bar:
+        for row, sequence in enumerate(taken):
+            ids[row, : len(sequence)] = sequence
+            lengths[row] = len(sequence)
+            bar.update()
     return Sequences(Packed(ids, lengths), count, context, form)
 
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 
 from evalkit.errors import EvaluationError, StoppedError
+from evalkit.progress import progress_bar
 from evalkit.training.architecture import ModelSize, build_model, check_keys, size_of
 from evalkit.training.arguments import precision_of, training_arguments
 from evalkit.training.data import TrainingData, prepare_data
@@ -86,11 +87,12 @@ def train(
     is_first = arguments.process_index == 0
     tell = _teller(say if is_first else None)
     tell(_describe(recipe, size, data))
-    bar = tqdm(
-        total=recipe.pretraining.steps,
-        initial=start.step,
-        desc=f"training {recipe.name}",
-        disable=not (progress and is_first),
+    bar = progress_bar(
+        recipe.pretraining.steps,
+        f"training {recipe.name}",
+        "step",
+        done=start.step,
+        show=progress and is_first,
     )
     with bar:
         _run(recipe, out, start, data, arguments, model, size, bar, tell, callbacks)

@@ -12,10 +12,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 from pydantic import BaseModel
-from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from evalkit.errors import DataError, EvalkitError, EvaluationError, UsageError
+from evalkit.progress import progress_bar
 from evalkit.training.adapt import FinetuneRecipe
 from evalkit.training.recipe import Recipe, load_recipe
 from evalkit.training.recipe_file import models_in, nearest
@@ -51,7 +51,7 @@ def sweep(recipe: SweepRecipe, out: Path, *, progress: bool = True) -> optuna.St
     _chosen(recipe, {})
     study = _open_study(recipe, out)
     started = time.monotonic()
-    with tqdm(total=recipe.trials, desc=f"searching {recipe.name}", disable=not progress) as bar:
+    with progress_bar(recipe.trials, f"searching {recipe.name}", "trial", show=progress) as bar:
         bar.update(len(finished(study)))
         while len(finished(study)) < recipe.trials and _has_time(recipe, started):
             _try_once(study, recipe, out)

@@ -4,10 +4,10 @@ import math
 import time
 from typing import Any
 
-from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from evalkit.errors import EvaluationError
+from evalkit.progress import progress_bar
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
@@ -24,7 +24,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.step = 0
         self.tokens = 0
         self._started = time.perf_counter(), time.process_time()
-        self._bar = tqdm(total=steps, desc=f"training {name}", disable=not progress)
+        self._bar = progress_bar(steps, f"training {name}", "step", show=progress)
 
     def on_step_end(
         self,

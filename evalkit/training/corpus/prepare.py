@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tqdm import tqdm
-
 from evalkit import __version__
 from evalkit.errors import DataError, UsageError
+from evalkit.progress import progress_bar
 from evalkit.training.corpus.boilerplate import LineFile
 from evalkit.training.corpus.clean import Cleaner
 from evalkit.training.corpus.collect import SourceRecord, check_sources, collect
@@ -212,8 +211,7 @@ class _Maker:
 
     def _watched(self, documents: Iterator[Document], what: str) -> Iterator[Document]:
         """Documents on their way, with a bar of the characters that went by."""
-        bar = tqdm(desc=what, unit="char", unit_scale=True, disable=not self.progress, leave=False)
-        with bar:
+        with progress_bar(None, what, "char", show=self.progress, unit_scale=True) as bar:
             for document in documents:
                 yield document
                 bar.update(len(document.text))
