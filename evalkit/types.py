@@ -51,6 +51,7 @@ class Request:
         decoding: Set for `GENERATE` and `TIMED`.
         batch: Timed requests of one batch are answered side by side; alone if empty.
         start_s: Seconds after its batch's start at which a timed request is sent to an endpoint.
+        at_once: Most of its batch that are under way at an endpoint at a time; 0 for all of it.
     """
 
     kind: RequestKind
@@ -59,6 +60,7 @@ class Request:
     decoding: Decoding | None = None
     batch: str = ""
     start_s: float = 0.0
+    at_once: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Response:
         prompt_tokens: Tokens in the context.
         output_tokens: Tokens scored or generated.
         token_s: Seconds from the request to each of its tokens (`TIMED`).
+        start_s: Seconds after its batch's start at which it was sent (`TIMED`, at an endpoint).
     """
 
     loglikelihood: float | None = None
@@ -80,6 +83,7 @@ class Response:
     prompt_tokens: int = 0
     output_tokens: int = 0
     token_s: tuple[float, ...] | None = None
+    start_s: float = 0.0
 
     @property
     def first_token_s(self) -> float | None:

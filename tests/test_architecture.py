@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOUNDATION = {"errors", "types", "paths", "redact", "settings", "progress"}
+FOUNDATION = {"errors", "types", "paths", "redact", "settings", "progress", "extras"}
 MAY_IMPORT = {
     "metrics": set(),
     "stats": {"metrics"},

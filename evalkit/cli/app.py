@@ -40,6 +40,7 @@ from evalkit.cli import (
 )
 from evalkit.cli.output import fail, plain
 from evalkit.errors import EvalkitError, UsageError
+from evalkit.extras import how_to_install
 from evalkit.redact import without_secrets
 
 app = typer.Typer(
@@ -85,13 +86,6 @@ for command in (
 ):
     command.register(app)
 
-_EXTRAS = {"matplotlib": "plots"} | dict.fromkeys(
-    ("datasketch", "ftfy", "lingua", "optuna", "peft", "phonenumbers", "torchao", "trafilatura",
-     "trl", "xxhash"),
-    "train",
-) | dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "variants")  # fmt: skip
-"""Package that not every installation has -> the extra that brings it."""
-
 
 @app.callback(invoke_without_command=True)
 def _version(
@@ -121,10 +115,9 @@ def main() -> None:
         about = f"{error.filename}: " if error.filename else ""
         fail(f"{about}{error.strerror or error}.", EvalkitError.exit_code)
     except Exception as error:
-        package = (getattr(error, "name", "") or "").partition(".")[0]
-        if isinstance(error, ModuleNotFoundError) and package in _EXTRAS:
-            extra = f"'evalkit[{_EXTRAS[package]}]'"
-            fail(f"This needs the package {package}: pip install {extra}", UsageError.exit_code)
+        missing = how_to_install(error) if isinstance(error, ModuleNotFoundError) else None
+        if missing:
+            fail(f"This needs {missing}", UsageError.exit_code)
         # Python would exit with 1, which CI reads as a regression.
         print(plain(without_secrets(traceback.format_exc())), file=sys.stderr)
         fail(f"This is a fault in evalkit, please report it: {error!r}", EvalkitError.exit_code)

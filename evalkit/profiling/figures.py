@@ -50,21 +50,16 @@ class Batches:
     Attributes:
         setting: What was asked.
         responses: Of each batch.
-        starts: When each of these requests was sent, in seconds from the start of its batch.
     """
 
     setting: Setting
     responses: list[list[Response]] = field(default_factory=list)
-    starts: list[list[float]] = field(default_factory=list)
 
     @property
     def seconds(self) -> Array:
         """From the start of each batch to its last token, shape (batches,)."""
         return np.array(
-            [
-                max(start + (r.total_s or 0.0) for start, r in zip(starts, batch, strict=True))
-                for starts, batch in zip(self.starts, self.responses, strict=True)
-            ]
+            [max(r.start_s + (r.total_s or 0.0) for r in batch) for batch in self.responses]
         )
 
     @property
@@ -97,15 +92,13 @@ class Batches:
 def by_setting(settings: Sequence[Setting], samples: Sequence[Sample]) -> list[Batches]:
     """Samples of a profile, put together again as they were asked."""
     found = {setting.name: Batches(setting) for setting in settings}
-    known: dict[str | None, tuple[list[Response], list[float]]] = {}
+    known: dict[str | None, list[Response]] = {}
     for sample in samples:
         batch = sample.document.cluster
         if batch not in known:
-            known[batch] = [], []
-            found[sample.filter].responses.append(known[batch][0])
-            found[sample.filter].starts.append(known[batch][1])
-        known[batch][0].append(sample.responses[-1])
-        known[batch][1].append(sample.document.requests[-1].start_s)
+            known[batch] = []
+            found[sample.filter].responses.append(known[batch])
+        known[batch].append(sample.responses[-1])
     return list(found.values())
 
 
@@ -160,11 +153,12 @@ def _rates(
         ("output_tokens_per_s", "tokens/s"): new / seconds,
         ("requests_per_s", "requests/s"): size / seconds,
     }
-    if batches.setting.rate is None:
-        first = np.array([max(r.first_token_s or 0.0 for r in b) for b in batches.responses])
-        rates["input_tokens_per_s", "tokens/s"] = size * prompt / first
-        if machine:
-            rates |= _utilisation(batches, machine, new, first)
+    read_s = seconds
+    if batches.setting.is_batch:
+        read_s = np.array([max(r.first_token_s or 0.0 for r in b) for b in batches.responses])
+    rates["input_tokens_per_s", "tokens/s"] = size * prompt / read_s
+    if machine:
+        rates |= _utilisation(batches, machine, new, read_s)
     if limits:
         good = np.array([_good(batch, limits) for batch in batches.responses])
         rates["goodput_requests_per_s", "requests/s"] = good / seconds

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from evalkit.engine.endpoint import is_endpoint
 from evalkit.probes import Probe
 from evalkit.probes.latency import latencies
 from evalkit.profiling.settings import ProfileSettings
@@ -23,6 +24,8 @@ from evalkit.types import (
 
 WARM_UP = "0"
 """The number of the round that is not scored, as the names of its batches end."""
+LAPS = 3
+"""Requests of a closed loop's batch, for each that is under way at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +35,29 @@ class Setting:
     Attributes:
         prompt_tokens: Length of the prompts.
         batch_size: Requests of a batch.
-        rate: Requests a second where they are sent at random moments; None where all at once.
+        rate: Requests a second where they are sent at random moments (open loop), else None.
+        at_once: Requests under way at a time where the next is sent when one is answered (closed
+            loop), else 0.
     """
 
     prompt_tokens: int
     batch_size: int
     rate: float | None = None
+    at_once: int = 0
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether its requests are computed side by side, from the first token to the last."""
+        return self.rate is None and not self.at_once
 
     @property
     def name(self) -> str:
         """As it stands in the store's `filter` column."""
-        varied = f"batch{self.batch_size}" if self.rate is None else f"rate{self.rate:g}"
+        varied = f"batch{self.batch_size}"
+        if self.rate is not None:
+            varied = f"rate{self.rate:g}"
+        elif self.at_once:
+            varied = f"concurrency{self.at_once}"
         return f"prompt{self.prompt_tokens}-{varied}"
 
     def starts(self, number: int) -> list[float]:
@@ -84,7 +99,7 @@ class Profile(Probe):
             setting
             for tokens in settings.prompt_tokens
             for setting in (
-                *(Setting(tokens, size) for size in settings.batch_sizes),
+                *(_side_by_side(settings, tokens, size) for size in settings.batch_sizes),
                 *(Setting(tokens, settings.arrivals, rate) for rate in settings.rates),
             )
         ]
@@ -123,7 +138,14 @@ class Profile(Probe):
         name = f"{setting.name}-{number}"
         texts = self._prompts[setting.prompt_tokens]
         return [
-            Request(RequestKind.TIMED, text, decoding=decoding, batch=name, start_s=start)
+            Request(
+                RequestKind.TIMED,
+                text,
+                decoding=decoding,
+                batch=name,
+                start_s=start,
+                at_once=setting.at_once,
+            )
             for text, start in zip(texts, setting.starts(number), strict=False)
         ]
 
@@ -145,3 +167,10 @@ class Profile(Probe):
     def refine(self, scores: list[Score]) -> list[Score]:
         """Percentiles, rates and the machine's own figures beside the means."""
         return self._finish(scores)
+
+
+def _side_by_side(settings: ProfileSettings, prompt_tokens: int, size: int) -> Setting:
+    """A batch, or at an endpoint a closed loop of so many requests."""
+    if is_endpoint(settings.model):
+        return Setting(prompt_tokens, LAPS * size, at_once=size)
+    return Setting(prompt_tokens, size)

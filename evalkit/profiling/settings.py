@@ -14,7 +14,7 @@ class ProfileSettings(RunSettings):
     batch_sizes: list[int] = Field(
         [1, 4, 16],
         min_length=1,
-        description="Requests side by side, at an endpoint begun together; several, with commas.",
+        description="Requests side by side, or under way at an endpoint; several, with commas.",
     )
     rates: list[float] = Field(
         default_factory=list,

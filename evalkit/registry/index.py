@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError, UsageError
-from evalkit.paths import bundled
+from evalkit.paths import bundled, cache_folder
 from evalkit.registry.families import family_of
 from evalkit.registry.scan import heads
 from evalkit.registry.yaml_file import check_yaml, read_yaml
@@ -72,7 +72,7 @@ class Index:
         import lm_eval  # its tasks are files; the package that reads them takes a second to import
 
         root = Path(lm_eval.__file__).parent / "tasks"
-        cache = _cache_folder() / f"lm-eval-{version('lm_eval')}-{_SHAPE}.json"
+        cache = cache_folder("index") / f"lm-eval-{version('lm_eval')}-{_SHAPE}.json"
         if cache.is_file():
             try:
                 return _Stock(json.loads(cache.read_text(encoding="utf-8")), root)
@@ -135,11 +135,6 @@ def _rows(folder: Path) -> dict[str, _Row]:
         name: (kind, path, sorted(set(tasks)) if kind == "tag" else [], output_type, family)
         for name, (kind, path, tasks, output_type, family) in rows.items()
     }
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "evalkit"
 
 
 def _write_cache(file: Path, rows: Mapping[str, _Row]) -> None:

@@ -6,12 +6,12 @@ machine in the user's cache folder.
 """
 
 import fcntl
-import os
 import shutil
 from pathlib import Path
 from typing import BinaryIO
 
 from evalkit.errors import EvaluationError, UsageError
+from evalkit.paths import cache_folder
 from evalkit.results.index import MANIFEST_NAME
 from evalkit.results.store import RunFiles, Store
 from evalkit.types import digest
@@ -110,6 +110,5 @@ def _unsent(store: Store) -> Store:
 
 
 def _cache(store: Store, kind: str) -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     place = store.url if store.local_root is None else str(store.local_root.resolve())
-    return Path(cache).expanduser() / "evalkit" / kind / digest(place)
+    return cache_folder(kind) / digest(place)

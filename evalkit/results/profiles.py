@@ -26,10 +26,14 @@ RATES = {
 """Metric of a setting -> what it is called; utilisations are shares of what was measured."""
 
 WHOLE = "none"
-LOADS = {"batch": "batch size", "rate": "requests sent a second"}
+LOADS = {
+    "batch": "batch size",
+    "concurrency": "requests under way",
+    "rate": "requests sent a second",
+}
 """What a setting varies beside the length of prompts -> what it is called."""
 
-_SETTING = r"prompt(?P<prompt_tokens>\d+)-(?P<load>batch|rate)(?P<size>[\d.]+)"
+_SETTING = r"prompt(?P<prompt_tokens>\d+)-(?P<load>batch|concurrency|rate)(?P<size>[\d.]+)"
 
 
 def profile_latencies(view: Overview, quantity: str) -> pd.DataFrame:

@@ -14,15 +14,21 @@ from evalkit.training.recipe import Pretraining, Recipe
 from evalkit.training.scale import scaling
 
 
-def training_arguments(recipe: Recipe, out: Path) -> TrainingArguments:
+def training_arguments(recipe: Recipe, out: Path, begun_in: str | None = None) -> TrainingArguments:
     """Arguments of Trainer; making them joins this process to the others, where there are any.
+
+    Args:
+        recipe: What to train.
+        out: Folder of the series.
+        begun_in: Precision that a training which is gone on with has had, for `auto`.
 
     Raises:
         UsageError: A device, a library or a number of processes is not as the recipe needs it.
     """
     chosen, watch = recipe.pretraining, recipe.watch
     device = choose_device(chosen)
-    precision = choose_precision(chosen.precision, device)
+    wanted = chosen.precision
+    precision = choose_precision(begun_in or wanted if wanted == "auto" else wanted, device)
     _check_reporters(watch.report_to)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     part = _part(chosen, processes)

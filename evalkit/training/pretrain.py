@@ -26,6 +26,7 @@ from evalkit.training.resume import (
     checkpoints,
     freed_on_failure,
     open_folder,
+    precision_so_far,
 )
 from evalkit.training.saving import Saver
 from evalkit.training.watch import Watch
@@ -69,7 +70,7 @@ def train(
     """
     recipe = recipe or Recipe()
     check_keys(recipe.architecture)
-    arguments = training_arguments(recipe, out)
+    arguments = training_arguments(recipe, out, begun_in=precision_so_far(out) if resume else None)
     torch.set_num_threads(recipe.pretraining.threads)
     keep_freed_memory()
     with arguments.main_process_first(local=False):

@@ -123,7 +123,7 @@ class Pretraining(Section):
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto",
         description="autocast type; weights are fp32; fp16 needs a GPU; auto is bf16 where that is "
-        "faster, else fp32",
+        "faster, else fp32, and what a resumed training has had",
     )
     activation_checkpointing: bool = Field(
         False, description="compute activations twice instead of keeping them: less memory"

@@ -79,6 +79,13 @@ def open_folder(out: Path, recipe: Recipe, *, resume: bool) -> Start:
     return Start(is_new=True)
 
 
+def precision_so_far(out: Path) -> str | None:
+    """The precision that the newest checkpoint of a series was computed in, if it is known."""
+    found = checkpoints(out)
+    manifest = read_manifest(found[-1]) if found else None
+    return manifest and manifest.hardware.get("precision")
+
+
 @contextmanager
 def freed_on_failure(out: Path, start: Start) -> Iterator[None]:
     """A block before the first step; where it fails, a folder just claimed can be claimed again.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from evalkit.engine.checkpoint import Checkpoint
 from evalkit.errors import EvalkitError, EvaluationError, UsageError
+from evalkit.extras import how_to_install
 from evalkit.training.compress import CompressRecipe, compress
 from evalkit.training.manifest import read_manifest
 from evalkit.variants.variant import Variant
@@ -65,10 +66,8 @@ def make(variant: Variant, checkpoint: Checkpoint, out: Path) -> Path:
     except EvalkitError:
         raise
     except ModuleNotFoundError as error:
-        extra = "variants" if (error.name or "").startswith("onnx") else "train"
-        raise UsageError(
-            f"it needs the package {error.name}: pip install 'evalkit[{extra}]'"
-        ) from error
+        missing = how_to_install(error) or f"the package {error.name}: pip install {error.name}"
+        raise UsageError(f"it needs {missing}") from error
     except Exception as error:  # whatever a library raises, the other variants go on
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise EvaluationError(f"{type(error).__name__}: {reason}") from error

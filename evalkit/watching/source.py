@@ -1,6 +1,5 @@
 """Where the checkpoints of a training appear: a folder, or a prefix of an object store."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from evalkit.errors import DataError, UsageError
+from evalkit.paths import cache_folder
 from evalkit.redact import without_secrets
 from evalkit.types import digest
 
@@ -109,8 +109,7 @@ class Source:
         if self.is_local:
             yield Path(self._root) / seen.name
             return
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        folder = cache / "evalkit" / "watch" / digest(self.url) / seen.name
+        folder = cache_folder("watch") / digest(self.url) / seen.name
         try:
             self._copy(f"{self._root}/{seen.name}", folder)
             yield folder

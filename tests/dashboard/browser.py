@@ -52,13 +52,26 @@ def served(store: str | Path, **environment: str) -> Iterator[str]:
 @contextlib.contextmanager
 def serving(store: str | Path, *options: str, **environment: str) -> Iterator[tuple[str, int]]:
     """As `served`, with further options of the command, and with the id of its process."""
+    port = free_port()
+    command = [sys.executable, "-c", "from evalkit.cli import main; main()", "dashboard"]
+    command += ["--store", str(store), "--port", str(port), *options]
+    with started(command, port, **environment) as server:
+        yield server
+
+
+def free_port() -> int:
+    """A port of loopback that nothing listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-c", "from evalkit.cli import main; main()", "dashboard"]
+        return int(free.getsockname()[1])
+
+
+@contextlib.contextmanager
+def started(command: list[str], port: int, **environment: str) -> Iterator[tuple[str, int]]:
+    """URL and process id of a Streamlit server that a command starts on a port."""
     with tempfile.TemporaryFile("w+") as said:
         server = subprocess.Popen(
-            [*command, "--store", str(store), "--port", str(port), *options],
+            command,
             env={**os.environ, **environment},
             stdout=subprocess.DEVNULL,
             stderr=said,

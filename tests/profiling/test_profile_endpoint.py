@@ -24,17 +24,28 @@ def test_closed_and_open_loop(server, evalkit_command, tmp_path):
         "--store", tmp_path,
     )  # fmt: skip
     assert done.code == 0, done
-    for name in ("prompt5-batch1", "prompt5-batch3", "prompt5-rate40"):
+    for name in ("prompt5-concurrency1", "prompt5-concurrency3", "prompt5-rate40"):
         assert name in done.out
     timings = evalkit.load_timings(tmp_path, "latest")
     requests = timings[timings.phase == "request"]
     assert requests.setting.value_counts().to_dict() == {
-        "prompt5-batch1": 2, "prompt5-batch3": 6, "prompt5-rate40": 8,
+        "prompt5-concurrency1": 6, "prompt5-concurrency3": 18, "prompt5-rate40": 8,
     }  # fmt: skip
     assert (requests.first_token_s >= WAIT_S).all()
-    assert server.most >= 3
     scores = evalkit.load_scores(tmp_path)
     assert "model_flop_utilisation" not in set(scores.metric)
+
+
+def test_a_closed_loop_sends_the_next_request_when_one_is_answered(server, tmp_path):
+    server.wait_s = WAIT_S
+    result = profile(
+        f"openai:{server.url}#tiny", store=str(tmp_path), batch_sizes=[2], prompt_tokens=[5],
+        new_tokens=2, repeats=2,
+    )  # fmt: skip
+    assert server.most == 2
+    (rate,) = [score for score in result.scores if score.metric == "requests_per_s"]
+    assert (rate.filter, rate.n) == ("prompt5-concurrency2", 2)
+    assert rate.value < 2 / WAIT_S
 
 
 def test_requests_at_a_rate_are_spread_over_time(server, tmp_path):

@@ -1,6 +1,7 @@
 """Training: checkpoints that load, say where they come from, and are the same each time."""
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -145,3 +146,18 @@ def test_the_command_refuses_what_is_no_setting():
     result = CliRunner().invoke(cli.app, ["train", "--set", "steps"])
     assert isinstance(result.exception, UsageError)
     assert "KEY=VALUE" in str(result.exception)
+
+
+def test_a_training_goes_on_in_the_precision_it_began_with(tmp_path, monkeypatch):
+    """Also where another machine, which multiplies bf16 faster, takes it over."""
+    rates = {"fp32": 2.0, "bf16": 1.0}
+    monkeypatch.setattr("evalkit.training.peak.matmul_peak", lambda _, name, *more: rates[name])
+    recipe = TINY.model_copy(
+        update={"pretraining": TINY.pretraining.model_copy(update={"precision": "auto"})}
+    )
+    last = train(recipe, tmp_path / "out", progress=False)[-1]
+    shutil.rmtree(last)
+    rates["bf16"] = 9.0
+    assert train(recipe, tmp_path / "out", resume=True, progress=False)[-1] == last
+    manifest = TrainingManifest.model_validate_json((last / "evalkit.json").read_text())
+    assert manifest.hardware["precision"] == "fp32"

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from evalkit.engine.endpoint.address import Endpoint
@@ -65,7 +67,7 @@ class EndpointEngine:
             if requests[i].kind is RequestKind.TIMED:
                 batches.setdefault(requests[i].batch or i, []).append(i)
         for batch in batches.values():
-            yield from self._ask(requests, batch, len(batch))
+            yield from self._ask(requests, batch, requests[batch[0]].at_once or len(batch))
 
     def _ask(
         self, requests: Sequence[Request], indices: list[int], most: int
@@ -74,12 +76,14 @@ class EndpointEngine:
         if not indices:
             return
         with asyncio.Runner() as runner:
-            client = runner.run(self._open())
+            client, began = runner.run(self._open()), time.perf_counter()
             waiting, under_way = list(reversed(indices)), set[asyncio.Task[tuple[int, Response]]]()
             try:
                 while waiting or under_way:
                     fresh = [waiting.pop() for _ in range(min(len(waiting), most - len(under_way)))]
-                    done, under_way = runner.run(self._some(client, requests, fresh, under_way))
+                    done, under_way = runner.run(
+                        self._some(client, began, requests, fresh, under_way)
+                    )
                     yield [task.result() for task in done]
             finally:
                 runner.run(_close(client, under_way))
@@ -87,12 +91,13 @@ class EndpointEngine:
     async def _some(
         self,
         client: Any,
+        began: float,
         requests: Sequence[Request],
         fresh: list[int],
         under_way: "set[asyncio.Task[tuple[int, Response]]]",
     ) -> "tuple[set[asyncio.Task[tuple[int, Response]]], set[asyncio.Task[tuple[int, Response]]]]":
         """Send the fresh requests, and wait until any is answered."""
-        under_way |= {asyncio.create_task(self._one(client, i, requests[i])) for i in fresh}
+        under_way |= {asyncio.create_task(self._one(client, began, i, requests[i])) for i in fresh}
         return await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
 
     async def _open(self) -> Any:
@@ -109,14 +114,19 @@ class EndpointEngine:
             timeout=TIMEOUT_S,
         )
 
-    async def _one(self, client: Any, index: int, request: Request) -> tuple[int, Response]:
+    async def _one(
+        self, client: Any, began: float, index: int, request: Request
+    ) -> tuple[int, Response]:
         import openai
 
         path = self._endpoint.path
         await asyncio.sleep(request.start_s)
         for attempt in range(RETRIES + 1):
             try:
-                return index, await answer(client, self._endpoint, request)
+                sent = time.perf_counter() - began
+                response = await answer(client, self._endpoint, request)
+                is_timed = request.kind is RequestKind.TIMED
+                return index, replace(response, start_s=sent) if is_timed else response
             except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
                 raise UsageError(f"{path} refuses the key; set OPENAI_API_KEY.") from error
             except openai.NotFoundError as error:

@@ -7,6 +7,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from evalkit.errors import DataError, UsageError
+from evalkit.paths import cache_folder
 from evalkit.probes.detector.convert import convert_detector
 from evalkit.probes.detector.folder import WEIGHTS, DetectorFolder, open_detector
 
@@ -23,15 +24,10 @@ def find_detector(path: Path | None) -> DetectorFolder:
     """
     if path is not None:
         return open_detector(path)
-    folder = _cache() / RELEASED
+    folder = cache_folder("detectors") / RELEASED
     if not (folder / WEIGHTS).is_file():
         _fetch(folder)
     return open_detector(folder)
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "evalkit" / "detectors"
 
 
 def _fetch(folder: Path) -> None:
