@@ -75,7 +75,7 @@ def measure(name: str, changes: dict[str, str], seconds: float, turns: int) -> R
     steps = 60
     with tempfile.TemporaryDirectory() as folder:
         speed = plain_speed(row, shortened(recipe, steps), Path(folder))
-        steps = SKIPPED + int(seconds * speed / recipe.tokens_per_step) // 10 * 10
+        steps = SKIPPED + max(10, int(seconds * speed / recipe.tokens_per_step) // 10 * 10)
     short = shortened(recipe, steps)
     for turn in range(turns):
         row.peak.append(_peak(recipe))

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -70,8 +70,8 @@ def percentile_interval(
     finite = values[np.isfinite(values)]
     if 2 * len(finite) <= len(values):
         return None
-    reach = _stretch(units) * float(special.stdtrit(units - 1, (1 + confidence) / 2))
-    low, high = np.quantile(finite, special.ndtr([-reach, reach]))
+    reach = _stretch(units) * float(scipy.special.stdtrit(units - 1, (1 + confidence) / 2))
+    low, high = np.quantile(finite, scipy.special.ndtr([-reach, reach]))
     return float(low), float(high)
 
 
@@ -91,8 +91,8 @@ def bootstrap_p(values: Array, null: float, units: float) -> float:
     tail = (min(below, rest) + len(values) - len(finite) + 1) / (len(values) + 1)
     if tail >= 0.5:
         return 1.0
-    distance = float(special.ndtri(tail)) / _stretch(units)
-    return 2 * float(special.stdtr(units - 1, distance))
+    distance = float(scipy.special.ndtri(tail)) / _stretch(units)
+    return 2 * float(scipy.special.stdtr(units - 1, distance))
 
 
 def effective_units(sizes: Array) -> float:

@@ -1,7 +1,7 @@
 """Closed-form standard errors and intervals.
 
 Quantiles come from `scipy.special`; `scipy.stats` has the same ones and costs a second to import.
-`scipy.optimize` loads on first use.
+All parts of scipy load on first use.
 """
 
 import math
@@ -9,7 +9,6 @@ import math
 import numpy as np
 import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from evalkit.stats.units import Codes, unit_sums
 
@@ -40,7 +39,7 @@ def t_interval(mean: float, stderr: float, freedom: float, confidence: float = 0
 
     Source: Student 1908, "The probable error of a mean".
     """
-    reach = float(special.stdtrit(freedom, (1 + confidence) / 2)) * stderr
+    reach = float(scipy.special.stdtrit(freedom, (1 + confidence) / 2)) * stderr
     return mean - reach, mean + reach
 
 
@@ -154,4 +153,6 @@ def tango_interval(
 
 def _quantile(confidence: float, freedom: int | None) -> float:
     level = (1 + confidence) / 2
-    return float(special.ndtri(level) if freedom is None else special.stdtrit(freedom, level))
+    return float(
+        scipy.special.ndtri(level) if freedom is None else scipy.special.stdtrit(freedom, level)
+    )

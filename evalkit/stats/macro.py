@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import special
+import scipy
 
 from evalkit.stats.intervals import t_interval
 
@@ -62,5 +62,5 @@ def macro_average(
     freedom = variance**2 / spread
     stderr = math.sqrt(variance)
     low, high = t_interval(value, stderr, freedom, confidence)
-    p = 2 * float(special.stdtr(freedom, -abs(value) / stderr))
+    p = 2 * float(scipy.special.stdtr(freedom, -abs(value) / stderr))
     return MacroAverage(value, stderr, low, high, max(p, 1e-300), count)

@@ -6,7 +6,7 @@ evals", section 5.
 
 import math
 
-from scipy import special
+import scipy
 
 ALPHA = 0.05
 POWER = 0.8
@@ -43,4 +43,4 @@ def sample_size(
 
 
 def _reach(alpha: float, power: float) -> float:
-    return float(special.ndtri(1 - alpha / 2) + special.ndtri(power))
+    return float(scipy.special.ndtri(1 - alpha / 2) + scipy.special.ndtri(power))

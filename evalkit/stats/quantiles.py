@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from evalkit.stats.bootstrap import effective_units, percentile_interval
 
@@ -27,7 +27,7 @@ def quantile_interval(
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     n, tail = len(ordered), (1 - confidence) / 2
-    below = stats.binom.cdf(np.arange(n + 1), n, q)
+    below = scipy.stats.binom.cdf(np.arange(n + 1), n, q)
     # x(l) lies above the quantile with the chance that fewer than l values lie below it.
     lower = int(np.searchsorted(below, tail, side="right"))
     upper = int(np.searchsorted(below, 1 - tail, side="left")) + 1

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from evalkit.metrics.aggregation import Aggregation
 from evalkit.stats.bootstrap import DRAWS
@@ -31,8 +31,8 @@ def binomial_p(successes: int, n: int, null: float) -> float:
     """
     if n == 0:
         return 1.0
-    below = float(special.bdtr(successes, n, null))
-    above = float(special.bdtrc(successes - 1, n, null)) if successes > 0 else 1.0
+    below = float(scipy.special.bdtr(successes, n, null))
+    above = float(scipy.special.bdtrc(successes - 1, n, null)) if successes > 0 else 1.0
     return _positive(2 * min(below, above))
 
 
@@ -44,7 +44,7 @@ def t_p(distance: float, stderr: float, freedom: float) -> float:
     """
     if _is_none(stderr, distance):
         return 1.0 if distance == 0 else _positive(2.0**-freedom)
-    return _positive(2 * float(special.stdtr(freedom, -abs(distance) / stderr)))
+    return _positive(2 * float(scipy.special.stdtr(freedom, -abs(distance) / stderr)))
 
 
 def score_p(share: float, n: float, null: float, freedom: int) -> float:
@@ -52,7 +52,9 @@ def score_p(share: float, n: float, null: float, freedom: int) -> float:
     variance = null * (1 - null) / n
     if variance <= 0:
         return 1.0 if share == null else _positive(0.0)
-    return _positive(2 * float(special.stdtr(freedom, -abs(share - null) / math.sqrt(variance))))
+    return _positive(
+        2 * float(scipy.special.stdtr(freedom, -abs(share - null) / math.sqrt(variance)))
+    )
 
 
 def johnson_p(distance: float, stderr: float, skewness: float, units: int, freedom: float) -> float:
@@ -71,7 +73,7 @@ def johnson_p(distance: float, stderr: float, skewness: float, units: int, freed
         return t_p(distance, stderr, freedom)
     t = distance / stderr
     moved = t + skewness * (1 + 2 * t**2) / (6 * math.sqrt(units))
-    return _positive(2 * float(special.stdtr(freedom, -abs(moved))))
+    return _positive(2 * float(scipy.special.stdtr(freedom, -abs(moved))))
 
 
 def tango_p(wins: float, losses: float, n: float, null: float, freedom: int | None = None) -> float:
@@ -80,7 +82,9 @@ def tango_p(wins: float, losses: float, n: float, null: float, freedom: int | No
     Source: Tango 1998.
     """
     z = -abs(tango_z(wins, losses, n, null))
-    return _positive(2 * float(special.ndtr(z) if freedom is None else special.stdtr(freedom, z)))
+    return _positive(
+        2 * float(scipy.special.ndtr(z) if freedom is None else scipy.special.stdtr(freedom, z))
+    )
 
 
 def sign_flip_p(

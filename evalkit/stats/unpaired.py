@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from scipy import special
+import scipy
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _chi_squared_p(a: ScoreSummary, b: ScoreSummary) -> float:
     variance = share * (1 - share) * (1 / a.units + 1 / b.units) * n / (n - 1)
     if variance <= 0:
         return 1.0
-    return 2 * float(special.ndtr(-abs(b.value - a.value) / math.sqrt(variance)))
+    return 2 * float(scipy.special.ndtr(-abs(b.value - a.value) / math.sqrt(variance)))
 
 
 def _welch_p(a: ScoreSummary, b: ScoreSummary, difference: float, stderr: float) -> float:
@@ -83,4 +83,4 @@ def _welch_p(a: ScoreSummary, b: ScoreSummary, difference: float, stderr: float)
         # Without any spread only a permutation of the units is left, and this is its smallest p.
         return 1.0 if difference == 0 else 2 / math.comb(a.units + b.units, a.units)
     spread = a.stderr**4 / (a.units - 1) + b.stderr**4 / (b.units - 1)
-    return 2 * float(special.stdtr(stderr**4 / spread, -abs(difference) / stderr))
+    return 2 * float(scipy.special.stdtr(stderr**4 / spread, -abs(difference) / stderr))
