@@ -43,6 +43,24 @@ def browsing() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
+def kept_browser(viewport: dict[str, int]) -> Iterator[Any]:
+    """A browser whose profile, empty at first, lasts while the block does: a reader's own.
+
+    Unlike the contexts of `browsing` it keeps what it has compiled of a page's scripts.
+    """
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+        context = playwright.chromium.launch_persistent_context(
+            profile, executable_path=chromium(), args=FLAGS, viewport=viewport
+        )
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+@contextlib.contextmanager
 def served(store: str | Path, **environment: str) -> Iterator[str]:
     """URL of `evalkit dashboard` on a store, for as long as the block lasts."""
     with serving(store, **environment) as (url, _):
