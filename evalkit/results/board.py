@@ -118,7 +118,7 @@ def suite_scores(
     own = scores.iloc[:0] if pooled is None else _own(pooled, scores, suites, metric)
     found = [own] if len(own) else []
     for suite, tasks in suites.items():
-        pooled_runs = own.loc[own["task"] == suite, "run_id"]
+        pooled_runs = own.loc[own["task"] == suite, "run_id"].unique()
         mine = rows[rows["task"].isin(tasks) & ~rows["run_id"].isin(pooled_runs)]
         found += [
             _suite_column(suite, str(name), part)
@@ -134,8 +134,9 @@ def _own(
     metric: str | None,
 ) -> pd.DataFrame:
     """Figures by the suites' own rule, of the runs that are shown and suites shown whole."""
-    whole = [suite for suite, tasks in suites.items() if set(tasks) <= set(scores["task"])]
-    rows = pooled[pooled["run_id"].isin(scores["run_id"]) & pooled["task"].isin(whole)]
+    shown = set(scores["task"].unique())
+    whole = [suite for suite, tasks in suites.items() if shown.issuperset(tasks)]
+    rows = pooled[pooled["run_id"].isin(scores["run_id"].unique()) & pooled["task"].isin(whole)]
     rows = rows[rows["primary"] if metric is None else rows["metric"] == metric]
     heading = rows["figure"] + " · " + rows["tasks"].astype(int).astype(str) + " tasks, pooled"
     return rows.assign(primary=True, figure=heading)
@@ -145,23 +146,23 @@ def _suite_column(suite: str, metric: str, rows: pd.DataFrame) -> pd.DataFrame:
     """One suite and metric in every run that has all of its tasks."""
     tasks = rows["task"].nunique()
     defined = rows["config_hash"] + "/" + rows["data_hash"] + "/" + rows["num_fewshot"].astype(str)
-    codes = pd.Series(pd.factorize(defined)[0], index=rows.index).map(str)
-    rows = rows.assign(defined=codes, variance=rows["stderr"] ** 2)
+    rows = rows.assign(defined=pd.factorize(defined)[0], variance=rows["stderr"] ** 2)
+    rows = rows[rows["value"].notna()]
+    rows = rows[rows.groupby("run_id")["value"].transform("size") == tasks]
     rows = rows.sort_values(["run_id", "task"], kind="stable")
     runs = rows.groupby("run_id", sort=False)
     table = runs.agg(
         value=("value", "mean"),
         variance=("variance", "sum"),
         known=("stderr", "count"),
-        counted=("value", "count"),
         n=("n", "sum"),
         higher_is_better=("higher_is_better", "first"),
-        config_hash=("defined", "/".join),
     ).reset_index()
-    table = table[table["counted"] == tasks]
+    definitions = rows["defined"].to_numpy().reshape(len(table), tasks)
+    table["config_hash"] = ["/".join(map(str, row)) for row in definitions.tolist()]
     stderr = np.sqrt(table["variance"]) / tasks
     stderr = stderr.where(table["known"] == tasks)
-    return table.drop(columns=["variance", "known", "counted"]).assign(
+    return table.drop(columns=["variance", "known"]).assign(
         task=suite,
         family="",
         metric=metric,
