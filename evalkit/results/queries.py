@@ -115,16 +115,16 @@ def task_overview(view: Overview) -> pd.DataFrame:
     With them `metric` (the primary figure), `figures` (all of them), `config_hash`, `data_hash`,
     `source`, `licence`, `runs` (count) and `run_id` (the newest run that asked it).
     """
-    rows = [
-        {"run_id": run_id, "task": task, **record.model_dump()}
-        for run_id, manifest in view.manifests.items()
-        for task, record in manifest.tasks.items()
-    ]
+    found: dict[tuple[object, ...], dict[str, Any]] = {}
+    for run_id, manifest in view.manifests.items():
+        for task, record in manifest.tasks.items():
+            same = (task, record.num_fewshot, record.config_hash, record.data_hash)
+            if same not in found:
+                found[same] = {"run_id": run_id, "task": task, **record.model_dump(), "runs": 0}
+            found[same]["runs"] += 1
     columns = ["run_id", "task", "family", "version", "num_fewshot", "documents", "requests"]
-    frame = pd.DataFrame(rows, columns=[*columns, "config_hash", "data_hash", "source", "licence"])
-    same = ["task", "num_fewshot", "config_hash", "data_hash"]
-    grouped = frame.groupby(same, sort=False, as_index=False)
-    merged = grouped.first().merge(grouped.size().rename(columns={"size": "runs"}), on=same)
+    columns += ["config_hash", "data_hash", "source", "licence", "runs"]
+    merged = pd.DataFrame(list(found.values()), columns=columns)
     chosen = view.scores[view.scores["primary"]].drop_duplicates("task")
     merged["metric"] = merged["task"].map(chosen.set_index("task")["metric"])
     reported = view.scores.groupby("task")["metric"].unique().map(list)
