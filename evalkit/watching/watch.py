@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.errors import DataError, EvalkitError, UsageError
+from evalkit.errors import DataError, EvalkitError, EvaluationError, UsageError
 from evalkit.gating import gate, load_config
 from evalkit.redact import without_secrets
 from evalkit.results import Store
@@ -65,6 +65,7 @@ def watch(
         UsageError: A setting is impossible, or the same is watched already.
         DataError: The gate's rules or the record of this watch cannot be read.
         StoppedError: The user pressed Ctrl-C.
+        EvaluationError: It was to end when all is measured, and some could not be.
     """
     source, store = Source(folder), Store(settings.store)
     store.check_writable()
@@ -75,6 +76,7 @@ def watch(
         while True:
             did_something = going.look()
             if watching.once and not did_something and not going.unsettled:
+                going.check_whole()
                 return
             if not did_something:
                 time.sleep(watching.poll_s)
@@ -93,6 +95,7 @@ class _Watch:
     unsettled: bool = False
     _stamps: dict[str, tuple[str, float]] = field(default_factory=dict)
     _said: set[tuple[str, str]] = field(default_factory=set)
+    _failed: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._rules = load_config(self.watching.gate) if self.watching.gate else None
@@ -138,6 +141,15 @@ class _Watch:
             self._stamps[seen.name] = seen.stamp, now
         return seen.is_renamed or now - since >= self.watching.poll_s
 
+    def check_whole(self) -> None:
+        """Raise where a checkpoint failed, other than by being written still.
+
+        Raises:
+            EvaluationError: It names them.
+        """
+        if self._failed:
+            raise EvaluationError(f"Not measured, for the reason above: {', '.join(self._failed)}.")
+
     def _measure(self, batch: Sequence[Seen]) -> bool:
         """Measure checkpoints; returns whether any is measured now."""
         from evalkit.runner import Failed, Measured, execute_many
@@ -163,6 +175,7 @@ class _Watch:
                 if isinstance(outcome, Failed):
                     seen = by_model[outcome.model]
                     self.say(f"{seen.name}: {outcome.error}")
+                    self._failed[seen.name] = None
                     self._note_failure(seen, str(outcome.error), self._tries(seen) + 1)
                     continue
                 came = True
@@ -200,6 +213,7 @@ class _Watch:
     def _note_run(self, seen: Seen, run_id: str) -> None:
         """Keep that it is measured, judge it, and tell if the outcome turned."""
         entry = Entry(stamp=seen.stamp, run_id=run_id)
+        self._failed.pop(seen.name, None)
         headline = ""
         if self._rules is not None:
             entry.outcome, headline = self._judged(seen, run_id, self._rules.baseline is None)

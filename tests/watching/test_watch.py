@@ -196,8 +196,11 @@ def test_one_that_fails_is_tried_three_times_and_keeps_no_other_waiting(watch, s
     file = saved(0, "step-1") / "model.safetensors"
     save_file({name: w * float("nan") for name, w in load_file(file).items()}, file)
     saved(1, "step-2")
-    said = watch().err.splitlines()
+    outcome = watch()
+    *said, last = outcome.err.splitlines()
     assert ["NaN" in line for line in said] == [True, False, True, True]
+    assert outcome.code == 3
+    assert "Not measured" in last and "step-1" in last
     assert names(tmp_path) == ["-2"]
     assert watch().err == ""
 
