@@ -7,10 +7,13 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from evalkit.results import Store
+from evalkit.runner import many
+from evalkit.settings import RunSettings
 from tests.checkpoints import make_checkpoint
 from tests.fleet.conftest import ROOT
 from tests.runner.processes import lengthen
@@ -209,3 +212,18 @@ def test_more_than_a_node_has_is_refused(cluster, checkpoints, tasks, tmp_path, 
     )
     assert outcome.code == 2
     assert "No node of the cluster has room for a worker of cpu:64" in outcome.err
+
+
+def test_the_largest_checkpoint_begins(monkeypatch, checkpoints, tasks, tmp_path):
+    began = []
+    idle = SimpleNamespace(seats=0, stop=lambda error: None, close=lambda: None)
+    monkeypatch.setattr(many, "start_fleet", lambda settings: idle)
+    monkeypatch.setattr(many, "_SPARE_RUNS", 1)
+    monkeypatch.setattr(many, "execute", lambda plan, **_: began.append(plan.checkpoint.parameters))
+    models = [str(checkpoints / f"step-{step}") for step in (100, 200, 1000)]
+    settings = RunSettings.checked(
+        model=models[0], tasks=["toys"], include_path=[tasks], store=str(tmp_path), engine="ray"
+    )
+    assert len(list(many.execute_many(many.plan_many(settings, models)))) == 3
+    assert len(set(began)) == 3
+    assert began == sorted(began, reverse=True)
