@@ -52,7 +52,7 @@ def test_the_stock_index_is_read_from_its_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first = Index().stock
     assert len(first) > 10_000
-    (cache,) = (tmp_path / "evalkit").iterdir()
+    (cache,) = (tmp_path / "evalkit" / "index").iterdir()
     content = json.loads(cache.read_text())
     content["made_up"] = ["task", "somewhere.yaml", [], "multiple_choice", None]
     cache.write_text(json.dumps(content))
@@ -186,7 +186,7 @@ def test_lm_evals_index_is_read_once_and_without_its_libraries(tmp_path):
         )
         assert done.returncode == 0, done.stderr
         assert "hellaswag" in done.stdout
-        (cache,) = (tmp_path / "evalkit").iterdir()
+        (cache,) = (tmp_path / "evalkit" / "index").iterdir()
         written.append((cache.stat().st_mtime_ns, "Indexing" in done.stderr))
     assert [is_made for _, is_made in written] == [True, False]
     assert written[0][0] == written[1][0]

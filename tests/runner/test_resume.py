@@ -1,4 +1,7 @@
-"""A run that is killed, stopped, or robbed of its disk goes on, and ends as if nothing had been."""
+"""A run that is killed, stopped, or robbed of its disk goes on, and ends as if nothing had been.
+
+`EVALKIT_KILLS=25 pytest -s tests/runner/test_resume.py` is the longer study of docs/reliability.md.
+"""
 
 import json
 import os
@@ -17,7 +20,7 @@ from evalkit.runner.journal import Journal
 from tests.checkpoints import make_checkpoint
 from tests.runner.processes import Warm, lengthen, same, samples
 
-KILLS = 25
+KILLS = int(os.environ.get("EVALKIT_KILLS", "8"))
 BATCH = 4
 
 
