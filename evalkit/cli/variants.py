@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, plain, print_table
+from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, plain, print_table, store_option
 from evalkit.errors import EvaluationError, UsageError
-from evalkit.redact import without_secrets
 from evalkit.settings import describe as describe_setting
 from evalkit.variants.settings import VariantSettings
 from evalkit.variants.variant import VARIANTS
@@ -134,7 +133,7 @@ def _print(outcome: "Outcome", drawn: Path | None, store: str) -> None:
     )
     if drawn is not None:
         print(plain(f"plot: {drawn}"))
-    where = "" if store == DEFAULT_STORE else f" --store {without_secrets(store)}"
+    where = store_option(store)
     print(plain(f"next: evalkit dashboard{where}"))
 
 
