@@ -112,7 +112,8 @@ def _draw(outcome: "Outcome", plot: Path | None) -> Path | None:
 
 
 def _print(outcome: "Outcome", drawn: Path | None, store: str) -> None:
-    rows = [_row(one) for one in outcome.variants]
+    home = outcome.original.environment["hardware"]["device"]
+    rows = [_row(one, home) for one in outcome.variants]
     rows += [(name, "", "", "", "", f"not there: {why}") for name, why in outcome.failed.items()]
     print_table(
         ("Variant", "Size, share", "Memory, share", "Times as fast", "Quality", "Verdict"), rows
@@ -137,14 +138,16 @@ def _print(outcome: "Outcome", drawn: Path | None, store: str) -> None:
     print(plain(f"next: evalkit dashboard{where}"))
 
 
-def _row(one: "Judged") -> tuple[object, ...]:
+def _row(one: "Judged", home: str) -> tuple[object, ...]:
+    """A line of the table; a device that is not the original's, `home`, stands by the name."""
     found = one.measured
+    name = found.name if found.device == home else f"{found.name}, on {found.device}"
     memory = found.memory
     held = "" if memory is None else _shown(memory, 1e6, ".1f", " MB")
     if memory is not None and found.original_memory is not None:
         held += f", {memory.value / found.original_memory.value:.2f}"
     return (
-        f"{found.name}{' ◆' if one.best else ''}",
+        f"{name}{' ◆' if one.best else ''}",
         f"{found.bytes / 1e6:.3g} MB, {found.size:.2f}",
         held,
         _shown(found.speed, 1, ".3g"),

@@ -15,7 +15,7 @@ from evalkit.types import Response, Sample, Score
 PERCENTILES = (50, 90, 95, 99)
 _TASK = "profile"
 _FAMILY = "latency"
-_ONE_TOKEN = "every answer came in one piece, so there is no time between two."
+_NONE_BETWEEN = "every answer came in one piece, so there is no time between two."
 
 Array = NDArray[np.float64]
 
@@ -143,7 +143,7 @@ def _percentiles(batches: Batches, seed: int) -> Iterator[Score]:
                 aggregation=f"p{percentile}",
                 family=_FAMILY,
                 unit="seconds",
-                note=None if values else f"{quantity} is undefined: {_ONE_TOKEN}",
+                note=None if values else f"{quantity} is undefined: {_NONE_BETWEEN}",
             )
 
 
