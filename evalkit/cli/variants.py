@@ -118,6 +118,8 @@ def _print(outcome: "Outcome", drawn: Path | None, store: str) -> None:
     print_table(
         ("Variant", "Size, share", "Memory, share", "Times as fast", "Quality", "Verdict"), rows
     )
+    if not outcome.variants:
+        return
     print()
     tasks = [(one.measured.name, *_task(loss)) for one in outcome.variants for loss in one.losses]
     headers = ("Variant", "Task", "Metric", "Original", "Variant's", "Difference", "n", "Loss")

@@ -64,5 +64,8 @@ class CompiledStep:
         asked = len(wanted)
         if ids.shape[1] > 1 and asked == 1:  # or one prediction would be another kernel than two
             wanted = wanted.expand(2)
-        logits, *kept = self._compiled(ids, seen, positions, wanted, list(past))
+        # Kernels are bound to strides and offsets too: views would each have one of their own.
+        alike = torch.contiguous_format
+        given = [part.clone(memory_format=alike) for part in (ids, seen, positions, wanted)]
+        logits, *kept = self._compiled(*given, [part.contiguous() for part in past])
         return logits[:, -asked:], kept

@@ -181,6 +181,24 @@ def test_compiled_answers_are_those_of_the_checkpoint(tmp_path, monkeypatch):
     assert engine.settings["computed_by"] == "torch.compile"
 
 
+def test_no_kernel_is_compiled_after_loading(tmp_path, monkeypatch):
+    kernels = []
+
+    def count(graph, inputs):
+        kernels.append(graph)
+        return graph.forward
+
+    parent = make_checkpoint(tmp_path / "shallow", num_hidden_layers=1)
+    compile_ = torch.compile
+    monkeypatch.setattr(
+        compiled.torch, "compile", lambda module, **k: compile_(module, backend=count, **k)
+    )
+    engine = LocalEngine(open_checkpoint(parent), device="cpu", compiled=True)
+    loaded = len(kernels)
+    answers(engine)
+    assert 0 < loaded == len(kernels)
+
+
 def test_a_compiler_that_computes_something_else_is_found_out(checkpoint, monkeypatch):
     def spoilt(module, **_):
         return lambda *asked: (module(*asked)[0] * 1.1, *module(*asked)[1:])
