@@ -10,7 +10,7 @@ import typer
 from evalkit import __version__
 from evalkit.cli.gate import print_verdict
 from evalkit.cli.ls import print_leaderboard
-from evalkit.cli.output import DEFAULT_STORE, StoreOption
+from evalkit.cli.output import DEFAULT_STORE, StoreOption, store_option
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.settings import RunSettings
 
@@ -134,7 +134,7 @@ def _headline(text: str) -> None:
 
 
 def _farewell(runs: Sequence["RunResult"], gate_file: Path, store: str) -> None:
-    where = "" if store == DEFAULT_STORE else f" --store {store}"
+    where = store_option(store)
     early, late = (run.manifest.run_id for run in runs)
     print(
         f"\nThe results lie in {store}/: {early}, {late}."

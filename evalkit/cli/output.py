@@ -57,5 +57,10 @@ def interval(low: float | None, high: float | None) -> str | None:
     return None if low is None or high is None else f"[{figure(low)}, {figure(high)}]"
 
 
+def store_option(store: str) -> str:
+    """What a command that is shown takes beside, to look into the same store."""
+    return "" if store == DEFAULT_STORE else f" --store {without_secrets(store)}"
+
+
 def _cell(value: object) -> str:
     return plain(value).replace("|", "\\|").replace("\n", " ")

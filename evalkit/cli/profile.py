@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, figure, interval, note, print_table
+from evalkit.cli.output import (
+    DEFAULT_STORE,
+    StoreOption,
+    figure,
+    interval,
+    note,
+    plain,
+    print_table,
+    store_option,
+)
+from evalkit.engine.endpoint.address import is_endpoint
 from evalkit.errors import UsageError
 from evalkit.profiling.settings import ProfileSettings
 from evalkit.settings import describe as describe_setting
@@ -125,13 +135,19 @@ def _print(result: "RunResult", settings: ProfileSettings) -> None:
             ("Model and machine", "Value", "Unit"),
             [(score.metric, figure(score.value) or "undefined", score.unit) for score in whole],
         )
+    most = "at most " if is_endpoint(settings.model) else ""
     print(
         f"\nMedian and tail of {settings.repeats} batches of each setting, taken in turn after one "
-        f"warm-up each, {settings.new_tokens} new tokens a request; 95 % intervals over batches."
+        f"warm-up each, {most}{settings.new_tokens} new tokens a request; 95 % intervals over "
+        "batches."
     )
-    for remark in [*result.manifest.warnings, *(s.note for s in whole if s.note)]:
+    remarks = dict.fromkeys(score.note for score in result.scores if score.note)
+    for remark in [*result.manifest.warnings, *remarks]:
         note(f"note: {remark}")
-    print(f"Run {result.manifest.run_id} is in {result.path}; next: evalkit dashboard")
+    where = store_option(settings.store)
+    print(
+        plain(f"Run {result.manifest.run_id} is in {result.path}; next: evalkit dashboard{where}")
+    )
 
 
 def _milliseconds(score: "Score | None") -> str:

@@ -13,6 +13,7 @@ from evalkit.cli.output import (
     note,
     plain,
     print_table,
+    store_option,
 )
 from evalkit.errors import EvaluationError, StoppedError, UsageError
 from evalkit.redact import without_secrets
@@ -267,7 +268,7 @@ def _print_result(result: "RunResult", store: str) -> None:
     _print_suites(result)
     for remark in dict.fromkeys(score.note for score in result.scores if score.note):
         note(f"note: {remark}")
-    where = "" if store == DEFAULT_STORE else f" --store {without_secrets(store)}"
+    where = store_option(store)
     url = f"{store.rstrip('/')}/{manifest.run_id}"
     path = without_secrets(url) if "://" in store else result.path
     print(plain(f"\nRun {manifest.run_id} is in {path}; next: evalkit ls runs{where}"))

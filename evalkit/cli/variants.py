@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, plain, print_table
+from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, plain, print_table, store_option
 from evalkit.errors import EvaluationError, UsageError
-from evalkit.redact import without_secrets
 from evalkit.settings import describe as describe_setting
 from evalkit.variants.settings import VariantSettings
 from evalkit.variants.variant import VARIANTS
@@ -113,11 +112,14 @@ def _draw(outcome: "Outcome", plot: Path | None) -> Path | None:
 
 
 def _print(outcome: "Outcome", drawn: Path | None, store: str) -> None:
-    rows = [_row(one) for one in outcome.variants]
+    home = outcome.original.environment["hardware"]["device"]
+    rows = [_row(one, home) for one in outcome.variants]
     rows += [(name, "", "", "", "", f"not there: {why}") for name, why in outcome.failed.items()]
     print_table(
         ("Variant", "Size, share", "Memory, share", "Times as fast", "Quality", "Verdict"), rows
     )
+    if not outcome.variants:
+        return
     print()
     tasks = [(one.measured.name, *_task(loss)) for one in outcome.variants for loss in one.losses]
     headers = ("Variant", "Task", "Metric", "Original", "Variant's", "Difference", "n", "Loss")
@@ -134,18 +136,20 @@ def _print(outcome: "Outcome", drawn: Path | None, store: str) -> None:
     )
     if drawn is not None:
         print(plain(f"plot: {drawn}"))
-    where = "" if store == DEFAULT_STORE else f" --store {without_secrets(store)}"
+    where = store_option(store)
     print(plain(f"next: evalkit dashboard{where}"))
 
 
-def _row(one: "Judged") -> tuple[object, ...]:
+def _row(one: "Judged", home: str) -> tuple[object, ...]:
+    """A line of the table; a device that is not the original's, `home`, stands by the name."""
     found = one.measured
+    name = found.name if found.device == home else f"{found.name}, on {found.device}"
     memory = found.memory
     held = "" if memory is None else _shown(memory, 1e6, ".1f", " MB")
     if memory is not None and found.original_memory is not None:
         held += f", {memory.value / found.original_memory.value:.2f}"
     return (
-        f"{found.name}{' ◆' if one.best else ''}",
+        f"{name}{' ◆' if one.best else ''}",
         f"{found.bytes / 1e6:.3g} MB, {found.size:.2f}",
         held,
         _shown(found.speed, 1, ".3g"),

@@ -6,7 +6,7 @@ reference that the forest is checked against on loading.
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,12 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.tokenization import Span
 from evalkit.types import Decoding
+
+
+def positions_depend_on_length(config: Any) -> bool:
+    """Whether the rotary positions change with the longest text of a batch (longrope, dynamic)."""
+    settings = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
+    return isinstance(settings, dict) and settings.get("rope_type") in ("longrope", "dynamic")
 
 
 class Padded(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from evalkit.engine.budget import Budget, is_out_of_memory
 from evalkit.engine.forest import Pass, needed_passes, plan_passes
 from evalkit.engine.forward import ForestRunner
 from evalkit.engine.loading import LoadedModel
-from evalkit.engine.plain import score_batch
+from evalkit.engine.plain import positions_depend_on_length, score_batch
 from evalkit.engine.reading import read
 from evalkit.engine.self_check import forest_is_right
 from evalkit.engine.step import Step
@@ -43,7 +43,7 @@ class Scorer:
         self._loaded, self._step = loaded, step
         self.budget = budget
         self._runner = ForestRunner(loaded)
-        self._alone = _positions_depend_on_length(loaded.model.config.get_text_config())
+        self._alone = positions_depend_on_length(loaded.model.config.get_text_config())
         self.packed = not (step or self._alone) and forest_is_right(
             loaded, self._runner, self._score_one
         )
@@ -144,9 +144,3 @@ class Scorer:
             SpanScore(float(v.sum()), bool(g.all()), bool(np.isfinite(v).all()))
             for v, g in zip(np.split(values, cuts), np.split(right, cuts), strict=True)
         ]
-
-
-def _positions_depend_on_length(config: Any) -> bool:
-    """Whether the rotary positions change with the longest text of a batch (longrope, dynamic)."""
-    settings = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
-    return isinstance(settings, dict) and settings.get("rope_type") in ("longrope", "dynamic")

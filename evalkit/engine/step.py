@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from evalkit.engine.plain import padded
+from evalkit.engine.plain import padded, positions_depend_on_length
 from evalkit.engine.tokenization import Span
 from evalkit.engine.writing import Row, Writer
 from evalkit.errors import UsageError
@@ -64,6 +64,9 @@ class StepModule(nn.Module):
         names = inspect.signature(model.forward).parameters
         if missing := [name for name in _NEEDED if name not in names]:
             raise UsageError(_unfit(model, f"its forward pass takes no {missing[0]}"))
+        if positions_depend_on_length(model.config.get_text_config()):
+            # What is written for one length would silently be wrong at another.
+            raise UsageError(_unfit(model, "its positions change with the longest text"))
 
     def forward(
         self,

@@ -15,6 +15,7 @@ from evalkit.types import Response, Sample, Score
 PERCENTILES = (50, 90, 95, 99)
 _TASK = "profile"
 _FAMILY = "latency"
+_NONE_BETWEEN = "every answer came in one piece, so there is no time between two."
 
 Array = NDArray[np.float64]
 
@@ -75,15 +76,16 @@ class Batches:
         Defined as by MLPerf Inference and vLLM's serving benchmark.
         `first_token_s`: from the request to its first token. `inter_token_s`: between two tokens of
         a request, one value each. `time_per_output_token_s`: their mean in a request, that is (end
-        - first token) over the tokens after the first. `end_to_end_s`: from the request to its last
-        token.
+        - first token) over the tokens after the first; a request of one token has none.
+        `end_to_end_s`: from the request to its last token.
         """
         times = [[np.array(r.token_s) for r in batch] for batch in self.responses]
         return {
             "first_token_s": [np.array([t[0] for t in batch]) for batch in times],
             "inter_token_s": [np.concatenate([np.diff(t) for t in batch]) for batch in times],
             "time_per_output_token_s": [
-                np.array([(t[-1] - t[0]) / (len(t) - 1) for t in batch]) for batch in times
+                np.array([(t[-1] - t[0]) / (len(t) - 1) for t in batch if len(t) > 1])
+                for batch in times
             ],
             "end_to_end_s": [np.array([t[-1] for t in batch]) for batch in times],
         }
@@ -120,16 +122,17 @@ def scores_of(
 
 def _percentiles(batches: Batches, seed: int) -> Iterator[Score]:
     shares = [p / 100 for p in PERCENTILES]
-    for quantity, values in batches.quantities().items():
-        all_values = np.concatenate(values)
-        found = np.quantile(all_values, shares)
+    for quantity, of_batches in batches.quantities().items():
+        values = [batch for batch in of_batches if len(batch)]
+        all_values = np.concatenate([*values, []])
+        found = np.quantile(all_values, shares).tolist() if values else [None] * len(shares)
         intervals = batch_quantile_intervals(values, shares, seed)
         for percentile, value, ends in zip(PERCENTILES, found, intervals, strict=True):
             yield Score(
                 task=_TASK,
                 metric=f"{quantity}_p{percentile}",
                 filter=batches.setting.name,
-                value=float(value),
+                value=value,
                 stderr=None,
                 ci_low=ends[0] if ends else None,
                 ci_high=ends[1] if ends else None,
@@ -140,6 +143,7 @@ def _percentiles(batches: Batches, seed: int) -> Iterator[Score]:
                 aggregation=f"p{percentile}",
                 family=_FAMILY,
                 unit="seconds",
+                note=None if values else f"{quantity} is undefined: {_NONE_BETWEEN}",
             )
 
 

@@ -24,14 +24,16 @@ def answered_by(plan: Plan, device: str | None = None) -> dict[str, str]:
         device: What computes, where it is not this process.
 
     Raises:
-        UsageError: The device is not available.
+        UsageError: The device is not available, or onnxruntime is not installed for a model of it.
     """
     if isinstance(plan.checkpoint, Endpoint):
         return {"endpoint": plan.checkpoint.path, "evalkit": version("evalkit")}
     code = {"code_hash": _code_hash(plan.checkpoint)} if plan.checkpoint.trusts_code else {}
     computed = {"compile": "torch.compile"} if plan.settings.compile else {}
     if plan.checkpoint.is_onnx:
-        computed["onnxruntime"] = version("onnxruntime")
+        from evalkit.engine.onnx.step import runtime
+
+        computed["onnxruntime"] = runtime().__version__
     return {
         "weights_hash": plan.checkpoint.weights_hash,
         "tokenizer_hash": plan.checkpoint.tokenizer_hash,

@@ -40,6 +40,11 @@ class Measured:
         """Bytes of the weight files as a share of the original's."""
         return self.bytes / self.original_bytes
 
+    @property
+    def device(self) -> str:
+        """What computed it: the accelerator's model, or `cpu`."""
+        return _device(self.run)
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -133,6 +138,7 @@ def judged(
     known = [(q.value, m.speed.value) for q, m in zip(qualities, measured, strict=True) if q]
     front = iter(pareto_front([(-a, -b) for a, b in [*known, (0.0, 1.0)]]).tolist())
     notes = dict.fromkeys(note for comparison in comparisons for note in comparison.notes)
+    notes |= dict.fromkeys(_elsewhere(original, measured))
     return Outcome(
         folder,
         original,
@@ -143,6 +149,21 @@ def judged(
         failed,
         tuple(notes),
     )
+
+
+def _device(run: Manifest) -> str:
+    return str(run.environment["hardware"]["device"])
+
+
+def _elsewhere(original: Manifest, measured: Sequence[Measured]) -> list[str]:
+    """A sentence for each variant that was not computed where the original was."""
+    home = _device(original)
+    return [
+        f"{one.name} was computed on {one.device}, the original on {home}; its speed and memory "
+        "are those of another device."
+        for one in measured
+        if one.device != home
+    ]
 
 
 def _pace(speed: Figure) -> str:
@@ -161,6 +182,7 @@ def _plain(one: Judged) -> dict[str, Any]:
     return {
         "name": found.name,
         "run": found.run.run_id,
+        "device": found.device,
         "profiles": list(found.profiles),
         "bytes": found.bytes,
         "original_bytes": found.original_bytes,

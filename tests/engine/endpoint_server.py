@@ -69,6 +69,7 @@ class Server:
         faults: Kinds of fault, one for each first asking of a prompt, in turn.
         wait_s: Pause before the first token.
         step_s: Pause before each further token of a stream.
+        most_tokens: More than so many are not streamed, whatever was asked.
         key: What the client has to send, if anything.
         asked: Prompt -> times it was asked.
         most: Most requests under way at a time.
@@ -77,7 +78,7 @@ class Server:
     def __init__(self, model):
         self.model = model
         self.faults, self.wait_s, self.step_s = [], 0.0, 0.0
-        self.key, self.logprobs = None, True
+        self.key, self.logprobs, self.most_tokens = None, True, None
         self.asked, self.most, self.now = Counter(), 0, 0
         self.lock = threading.Lock()
         self.url = ""
@@ -130,7 +131,7 @@ def handler(server):
                 return self.echo(body)
             tokens, text, before = server.model.generate(body)
             if body.get("stream"):
-                return self.stream(tokens, is_chat, cut=fault == "cut")
+                return self.stream(tokens[: server.most_tokens], is_chat, cut=fault == "cut")
             choice = {"index": 0, "finish_reason": "stop"}
             choice |= (
                 {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}

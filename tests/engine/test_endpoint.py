@@ -13,7 +13,7 @@ import pytest
 import evalkit
 from evalkit.engine.endpoint import EndpointEngine, open_endpoint
 from evalkit.errors import EvaluationError, UsageError
-from evalkit.types import Decoding, Request, RequestKind
+from evalkit.types import Decoding, Request, RequestKind, Response
 from tests.engine.endpoint_server import FAULTS, Model, serving
 
 WAIT_S, STEP_S = 0.1, 0.05
@@ -95,6 +95,37 @@ def test_planted_waits_are_found(server):
     ((_, response),) = next(engine.respond([request]))
     assert response.first_token_s >= WAIT_S
     assert response.total_s >= WAIT_S + 3 * STEP_S
+
+
+def test_timed_requests_do_not_wait_for_whoever_takes_the_answers(server):
+    requests = [
+        Request(
+            RequestKind.TIMED, f"{place} apples", decoding=Decoding(max_new_tokens=2), batch="b",
+            start_s=start,
+        )
+        for place, start in enumerate((0.0, 0.2))
+    ]  # fmt: skip
+    found = {}
+    for answers in EndpointEngine(open_endpoint(f"openai:{server.url}#tiny")).respond(requests):
+        found.update(answers)
+        time.sleep(2)
+    assert found[1].start_s < 1
+
+
+def test_what_was_answered_beside_a_failure_is_not_lost(monkeypatch):
+    async def answer(client, endpoint, request):
+        if request.context == "b":
+            raise TypeError("garbled")
+        return Response(text=request.context)
+
+    monkeypatch.setattr("evalkit.engine.endpoint.engine.answer", answer)
+    monkeypatch.setattr("evalkit.engine.endpoint.engine.RETRIES", 0)
+    engine = EndpointEngine(open_endpoint("openai:http://127.0.0.1:1/v1#m"))
+    kept = {}
+    with pytest.raises(EvaluationError, match="gave no answer"):
+        for answers in engine.respond([Request(RequestKind.GENERATE, text) for text in "abc"]):
+            kept.update(answers)
+    assert sorted(kept) == [0, 2]
 
 
 def test_a_run_goes_on_where_the_server_failed(

@@ -2,14 +2,20 @@
 
 import shutil
 import sys
+from importlib.metadata import PackageNotFoundError, version
 
+import onnxruntime
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from evalkit.engine import compiled, loading
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import DataError, EvaluationError, UsageError
+from evalkit.runner import make_plan
+from evalkit.runner.identity import answered_by
+from evalkit.settings import RunSettings
 from evalkit.training.compress import CompressRecipe, compress
 from evalkit.types import Decoding, Request, RequestKind
 from tests.checkpoints import make_checkpoint
@@ -128,6 +134,41 @@ def test_a_model_without_keys_and_values_is_not_exported(tmp_path):
         exported(parent, tmp_path / "out")
 
 
+def test_a_model_whose_positions_depend_on_length_is_refused(tmp_path):
+    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    parent = make_checkpoint(tmp_path / "dynamic", rope_parameters=rope)
+    with pytest.raises(UsageError, match="its positions change with the longest text"):
+        exported(parent, tmp_path / "out")
+    with pytest.raises(UsageError, match="its positions change with the longest text"):
+        LocalEngine(open_checkpoint(parent), device="cpu", compiled=True)
+
+
+def test_an_onnx_models_runtime_is_known_whatever_package_brings_it(
+    onnx, task_folder, tmp_path, monkeypatch
+):
+    def only_the_gpus(name):
+        if name == "onnxruntime":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("importlib.metadata.version", only_the_gpus)
+    monkeypatch.setattr("evalkit.runner.identity.version", only_the_gpus)
+    task = str(task_folder / "toy_choice.yaml")
+    plan = make_plan(RunSettings.checked(model=str(onnx), tasks=[task], store=str(tmp_path)))
+    assert answered_by(plan)["onnxruntime"] == onnxruntime.__version__
+
+
+def test_a_compiled_checkpoint_in_double_precision_is_measured(tmp_path, monkeypatch):
+    folder = make_checkpoint(tmp_path / "double", num_hidden_layers=1)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
+    model.save_pretrained(folder)
+    monkeypatch.setattr(compiled.torch, "compile", lambda module, **_: module)
+    opened = open_checkpoint(folder)
+    engine = LocalEngine(opened, device="cpu", dtype="auto", compiled=True)
+    assert engine.loaded.model.dtype == torch.float64
+    compare(engine, LocalEngine(opened, device="cpu"))
+
+
 def test_compiled_answers_are_those_of_the_checkpoint(tmp_path, monkeypatch):
     """Through dynamo's capture and guards; the kernels themselves take inductor minutes."""
     parent = make_checkpoint(tmp_path / "shallow", num_hidden_layers=1)
@@ -138,6 +179,24 @@ def test_compiled_answers_are_those_of_the_checkpoint(tmp_path, monkeypatch):
     engine = LocalEngine(open_checkpoint(parent), device="cpu", compiled=True)
     compare(engine, LocalEngine(open_checkpoint(parent), device="cpu"))
     assert engine.settings["computed_by"] == "torch.compile"
+
+
+def test_no_kernel_is_compiled_after_loading(tmp_path, monkeypatch):
+    kernels = []
+
+    def count(graph, inputs):
+        kernels.append(graph)
+        return graph.forward
+
+    parent = make_checkpoint(tmp_path / "shallow", num_hidden_layers=1)
+    compile_ = torch.compile
+    monkeypatch.setattr(
+        compiled.torch, "compile", lambda module, **k: compile_(module, backend=count, **k)
+    )
+    engine = LocalEngine(open_checkpoint(parent), device="cpu", compiled=True)
+    loaded = len(kernels)
+    answers(engine)
+    assert 0 < loaded == len(kernels)
 
 
 def test_a_compiler_that_computes_something_else_is_found_out(checkpoint, monkeypatch):

@@ -65,6 +65,22 @@ def test_requests_at_a_rate_are_spread_over_time(server, tmp_path):
     assert rate < 100
 
 
+def test_answers_of_one_token_have_no_time_between_tokens(server, evalkit_command, tmp_path):
+    server.most_tokens = 1
+    done = evalkit_command(
+        "profile", "--model", f"openai:{server.url}#tiny", "--concurrency", "2", "--prompt-tokens",
+        5, "--new-tokens", 4, "--repeats", 2, "--goodput", "time_per_output_token_s=1", "--store",
+        tmp_path,
+    )  # fmt: skip
+    assert done.code == 0, done
+    assert "inter_token_s is undefined: every answer came in one piece" in done.err
+    assert f"evalkit dashboard --store {tmp_path}" in done.out
+    scores = evalkit.load_scores(tmp_path).set_index("metric").value
+    assert scores[["inter_token_s_p50", "time_per_output_token_s_p99"]].isna().all()
+    assert scores["first_token_s_p50"] == scores["end_to_end_s_p50"] > 0
+    assert scores["goodput_requests_per_s"] == scores["requests_per_s"]
+
+
 def test_rates_are_for_endpoints(checkpoint, tmp_path):
     with pytest.raises(UsageError, match="--rates are for endpoints"):
         profile(str(checkpoint), store=str(tmp_path), rates=[2])

@@ -6,15 +6,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from evalkit.cli.variants import _print as show
 from evalkit.engine import computed, generation, writing
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.profiling import profile
 from evalkit.profiling.memory import ResidentPeak
 from evalkit.results import Store, compare
 from evalkit.results.plots import Point, trade_plot
-from evalkit.variants import compare_variants
+from evalkit.variants import VariantSettings, compare_variants
+from evalkit.variants.outcome import Measured, judged
 from evalkit.variants.quality import Loss, losses, verdict
-from evalkit.variants.speed import memory_of, times_as_fast
+from evalkit.variants.speed import Figure, memory_of, times_as_fast
 from evalkit.variants.turns import profile_in_turns
 from tests.checkpoints import make_checkpoint
 from tests.stores import make_store, rewrite_run
@@ -63,6 +65,29 @@ def test_more_samples_than_there_are_would_tell(tmp_path):
     assert loss.loss is Loss.OPEN
     assert loss.needed > 40
     assert f"about {loss.needed:,} samples would" in verdict([loss], 0.02)
+
+
+def test_a_variant_on_another_device_says_so(tmp_path, capsys):
+    store = make_store(tmp_path, {"original": 0.7, "a": 0.7, "b": 0.7}, tasks=["facts"], n=40)
+    runs = {run.name: run for run in store.listing().runs}
+    for name, run in runs.items():
+        run.environment["hardware"] = {"device": "cpu" if name == "b" else "NVIDIA H100"}
+    measured = [
+        Measured(name, runs[name], ("", ""), 1, 2, None, None, Figure(1.0)) for name in ("a", "b")
+    ]
+    asked = VariantSettings(model="m", tasks=["facts"])
+    comparisons = [compare("original", name, store) for name in ("a", "b")]
+    outcome = judged(tmp_path, runs["original"], measured, comparisons, {}, asked)
+    told = [note for note in outcome.notes if "was computed on" in note]
+    assert told == [
+        "b was computed on cpu, the original on NVIDIA H100; its speed and memory are those of "
+        "another device."
+    ]
+    assert [one["device"] for one in outcome.to_dict()["variants"]] == ["NVIDIA H100", "cpu"]
+    show(outcome, None, str(tmp_path))
+    table = capsys.readouterr().out
+    assert "| b, on cpu" in table
+    assert "| a " in table
 
 
 @pytest.fixture

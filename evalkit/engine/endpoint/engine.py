@@ -67,7 +67,9 @@ class EndpointEngine:
             if requests[i].kind is RequestKind.TIMED:
                 batches.setdefault(requests[i].batch or i, []).append(i)
         for batch in batches.values():
-            yield from self._ask(requests, batch, requests[batch[0]].at_once or len(batch))
+            most = requests[batch[0]].at_once or len(batch)
+            # As a whole: whoever takes the answers would hold up the clock of those under way.
+            yield [one for found in self._ask(requests, batch, most) for one in found]
 
     def _ask(
         self, requests: Sequence[Request], indices: list[int], most: int
@@ -84,7 +86,10 @@ class EndpointEngine:
                     done, under_way = runner.run(
                         self._some(client, began, requests, fresh, under_way)
                     )
-                    yield [task.result() for task in done]
+                    failed = [task for task in done if task.exception()]
+                    yield [task.result() for task in done if task not in failed]
+                    if failed:
+                        failed[0].result()
             finally:
                 runner.run(_close(client, under_way))
 

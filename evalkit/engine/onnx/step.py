@@ -16,6 +16,21 @@ INPUTS = ("input_ids", "attention_mask", "position_ids", "wanted")
 _TYPES = {"tensor(float)": torch.float32}
 
 
+def runtime() -> Any:
+    """The library onnxruntime, whichever of its packages brings it.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UsageError(
+            "ONNX models are run by onnxruntime; pip install 'evalkit[variants]'."
+        ) from error
+    return onnxruntime
+
+
 class OnnxStep:
     """A step of an exported model; see `Step`.
 
@@ -28,12 +43,7 @@ class OnnxStep:
     """
 
     def __init__(self, file: Path) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise UsageError(
-                "ONNX models are run by onnxruntime; pip install 'evalkit[variants]'."
-            ) from error
+        onnxruntime = runtime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = torch.get_num_threads()
