@@ -1,4 +1,4 @@
-"""A mirror that lacks what tasks read: all of it told at once, with the one command that brings it."""
+"""A mirror that lacks what tasks read: all of it told at once, with the command that brings it."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
