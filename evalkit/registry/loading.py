@@ -41,6 +41,13 @@ def load_yaml_task(
     definition = define(entry, overrides, trust)
     task = _with_data(definition, mirror, build)
     _refuse(task, definition, trust)
+    labels = [str(settings.get("metric")) for settings in definition.foreign]
+    twice = [label for place, label in enumerate(labels) if label in labels[:place]]
+    if twice:
+        raise DataError(
+            f"Task {definition.name} names the metric {twice[0]} twice; judge the corpus at once "
+            "or each sample alone, by one entry."
+        )
     foreign = [
         EvaluateMetric(settings, definition.name, definition.file.parent, mirror)
         for settings in definition.foreign

@@ -118,8 +118,8 @@ def with_agreement(
         aggregation="custom",
         family=score.family,
     )
-    pairs = ([(label,) for label in side] for side in (judge, human))
-    errors = compare_pairs(*pairs, "mean")
+    said, true = ([(label,) for label in side] for side in (judge, human))
+    errors = compare_pairs(said, true, "mean")
     return [score, agreement, _corrected(score, errors, _BOUNDS[is_rating])]
 
 
