@@ -19,6 +19,21 @@ class DataError(EvalkitError):
     exit_code = 2
 
 
+class MissingDataError(DataError):
+    """A task's data set is not on this machine.
+
+    Args:
+        message: What is missing and what brings it.
+        task: Name of the task.
+        data: The data set, with its configuration where only that is missing.
+    """
+
+    def __init__(self, message: str, task: str, data: str) -> None:
+        super().__init__(message)
+        self.task = task
+        self.data = data
+
+
 class EvaluationError(EvalkitError):
     """The evaluation itself failed or stayed incomplete."""
 

@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations, islice
 from typing import Any, ClassVar
 
 import numpy as np
 
 from evalkit.probes.base import Probe
+from evalkit.probes.bounded import bounded_score
 from evalkit.probes.placements import auroc_parts
 from evalkit.probes.rows import OWN_LICENCE, own_file, read_rows
-from evalkit.stats import bounded_interval
 from evalkit.types import (
     Decoding,
     Document,
@@ -25,8 +24,6 @@ from evalkit.types import (
 )
 
 _NEW_TOKENS = 8
-_STUDENTS = {"t": "bounded wilson", "cluster t": "bounded cluster wilson"}
-"""Methods of intervals that know no bounds, and what takes their place."""
 
 
 class Factuality(Probe):
@@ -91,7 +88,7 @@ class Factuality(Probe):
 
     def refine(self, scores: list[Score]) -> list[Score]:
         """All figures lie between 0 and 1, where an interval of Student's may cross or vanish."""
-        return [_bounded(score) for score in scores]
+        return [bounded_score(score) for score in scores]
 
 
 class MicroFactuality(Factuality):
@@ -106,14 +103,6 @@ class MicroFactuality(Factuality):
 
 _Beliefs = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 """Log-share of each value among the values, shape (ways, values)."""
-
-
-def _bounded(score: Score) -> Score:
-    if score.value is None or score.stderr is None or score.interval not in _STUDENTS:
-        return score
-    low, high = bounded_interval(score.value, score.stderr, score.n, score.n_clusters)
-    method = _STUDENTS[score.interval]
-    return replace(score, ci_low=low, ci_high=high, interval=method)
 
 
 def _requests(row: Mapping[str, Any]) -> tuple[Request, ...]:

@@ -35,7 +35,8 @@ def corrected_score(
     Donner 2008.
     """
     if raw.value is None or raw.ci_low is None or raw.ci_high is None:
-        return corrected
+        alone = None if corrected.value is None else min(1.0, max(0.0, corrected.value))
+        return replace(corrected, value=alone)
     value, low, high = (
         corrected_value(end, sensitivity, specificity)
         for end in (raw.value, raw.ci_low, raw.ci_high)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import DataError
+from evalkit.errors import DataError, MissingDataError
 from evalkit.registry.lock import locked
 
 # Names inside the `datasets` library, which read local files.
@@ -24,8 +24,8 @@ def localise(config: dict[str, Any], folder: Path | None, mirror: Path | None) -
         mirror: Folder in the hub's layout, with `datasets/<org>/<name>/`.
 
     Raises:
-        DataError: A mirror was given and does not hold the data, or not as its lock says; or a data
-            file is missing.
+        MissingDataError: A mirror was given and does not hold the data.
+        DataError: It holds the data not as its lock says; or a data file is missing.
     """
     path = config.get("dataset_path")
     if not path or "custom_dataset" in config:
@@ -36,12 +36,19 @@ def localise(config: dict[str, Any], folder: Path | None, mirror: Path | None) -
         return config
     mirrored = mirror / "datasets" / path
     if not mirrored.is_dir():
-        raise DataError(
-            f"Task {config.get('task')} needs the data set {path}, which the mirror {mirror} "
-            f"lacks; bring it with: evalkit mirror add {config.get('task')} --to {mirror}"
-        )
+        raise lacking(str(config.get("task")), path, mirror)
     locked(mirror, f"datasets/{path}")
     return {**config, "dataset_path": str(mirrored)}
+
+
+def lacking(task: str, data: str, mirror: Path) -> MissingDataError:
+    """What is said of a data set, or one configuration of it, that a mirror does not hold."""
+    return MissingDataError(
+        f"Task {task} needs the data set {data}, which the mirror {mirror} lacks; bring it with: "
+        f"evalkit mirror add {task} --to {mirror}",
+        task,
+        data,
+    )
 
 
 def dataset_record(config: Mapping[str, Any], mirror: Path | None) -> dict[str, str]:

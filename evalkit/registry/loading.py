@@ -1,6 +1,7 @@
 """From a definition and its data to a task that can be asked."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,18 @@ from typing import Any
 from lm_eval.api.task import ConfigurableTask
 
 from evalkit.errors import DataError, EvalkitError, UsageError
-from evalkit.registry.data import dataset_record, localise
+from evalkit.registry.data import BUILDERS, dataset_record, lacking, localise
 from evalkit.registry.definition import Definition, define
 from evalkit.registry.evaluate_metric import EvaluateMetric
 from evalkit.registry.index import Entry
 from evalkit.registry.licence import licence_of
 from evalkit.registry.trust import Trust
 from evalkit.registry.yaml_task import YamlTask, say
+
+_NO_CONFIGURATION = re.compile(
+    r"BuilderConfig .* not found|At least one valid data file|doesn't contain (any )?data files"
+)
+"""What the `datasets` library says of a folder without the files of a configuration."""
 
 
 def load_yaml_task(
@@ -35,6 +41,13 @@ def load_yaml_task(
     definition = define(entry, overrides, trust)
     task = _with_data(definition, mirror, build)
     _refuse(task, definition, trust)
+    labels = [str(settings.get("metric")) for settings in definition.foreign]
+    twice = [label for place, label in enumerate(labels) if label in labels[:place]]
+    if twice:
+        raise DataError(
+            f"Task {definition.name} names the metric {twice[0]} twice; judge the corpus at once "
+            "or each sample alone, by one entry."
+        )
     foreign = [
         EvaluateMetric(settings, definition.name, definition.file.parent, mirror)
         for settings in definition.foreign
@@ -83,6 +96,11 @@ def _with_data(
             "not be fetched; read it from a mirror with --mirror."
         ) from error
     except Exception as error:
+        path, name = config.get("dataset_path"), config.get("dataset_name")
+        is_ours = path in BUILDERS or Path(str(path)).exists()
+        if mirror is not None and not is_ours and _NO_CONFIGURATION.search(str(error)):
+            data = f"{path} ({name})" if name else str(path)
+            raise lacking(definition.name, data, mirror) from error
         raise DataError(
             f"Task {definition.name} ({definition.file}) cannot be loaded: {say(error)}"
         ) from error

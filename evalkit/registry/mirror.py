@@ -112,6 +112,8 @@ def _bring(need: Need, mirror: Path, known: LockedRepo | None) -> LockedRepo:
             f"{need.repo} is shown only to those who accepted its terms on the hub; accept them "
             "there, then 'hf auth login'."
         ) from error
+    except UsageError:
+        raise
     except (hub_errors.RepositoryNotFoundError, hub_errors.RevisionNotFoundError) as error:
         at = f" at revision {need.revision}" if need.revision else ""
         raise UsageError(f"The hub {hub.endpoint} has no {need.kind} {need.repo}{at}.") from error
@@ -159,6 +161,9 @@ def _patterns(need: Need, info: Any) -> list[str] | None:
     """Patterns of the files that a configuration reads; None for the whole repository.
 
     What the task names itself comes first, then what the data set's card says of configurations.
+
+    Raises:
+        UsageError: The card lists configurations, and not the one that is asked for.
     """
     if need.kind != "dataset":
         return None
@@ -172,6 +177,11 @@ def _patterns(need: Need, info: Any) -> list[str] | None:
             files = list(_strings(config.get("data_files")))
             if files and not config.get("data_dir"):
                 return [*files, *_ABOUT]
+    names = [str(c.get("config_name")) for c in configs if isinstance(c, Mapping)]
+    if need.config is not None and names and need.config not in names:
+        raise UsageError(
+            f"{need.repo} has no configuration {need.config!r} on the hub, only {', '.join(names)}."
+        )
     return None
 
 

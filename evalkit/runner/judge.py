@@ -53,7 +53,8 @@ def judge_run(
     judged = store.resolve(run)
     other = None if against is None else store.resolve(against)
     judge = open_model(settings.model, settings.mirror, settings.trust_remote_code)
-    probes = [_probe(store, judged, other, task, labels) for task in _generating(judged, tasks)]
+    names = _generating(judged, tasks)
+    probes = [_probe(store, judged, other, task, labels, len(names) == 1) for task in names]
     planned = [
         PlannedTask(probe, probe.documents(settings.limit, settings.seed)) for probe in probes
     ]
@@ -97,10 +98,15 @@ def _generating(judged: Manifest, wanted: Sequence[str]) -> list[str]:
 
 
 def _probe(
-    store: Store, judged: Manifest, other: Manifest | None, task: str, labels: Path | None
+    store: Store,
+    judged: Manifest,
+    other: Manifest | None,
+    task: str,
+    labels: Path | None,
+    is_only: bool,
 ) -> Probe:
     texts = read_texts(store, judged.run_id, task)
-    human = None if labels is None else read_labels(labels, task, pairwise=other is not None)
+    human = None if labels is None else read_labels(labels, task, other is not None, is_only)
     if other is None:
         return Rubric(task, texts, human)
     if task not in other.tasks:

@@ -1,17 +1,21 @@
 """Plan: names become tasks, documents and requests; what can be wrong is found here."""
 
+import shlex
 from dataclasses import dataclass
 
 from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.endpoint import Endpoint
 from evalkit.engine.model import open_model
-from evalkit.errors import UsageError
+from evalkit.errors import DataError, MissingDataError, UsageError
 from evalkit.probes import ProbeOptions
 from evalkit.progress import progress_bar
-from evalkit.registry import Registry, Task, Trust
+from evalkit.registry import Registry, Selection, Task, Trust
 from evalkit.results import Store
 from evalkit.settings import RunSettings
 from evalkit.types import Document, Request, digest
+
+_NAMED = 12
+"""Most data sets and tasks that a complaint names."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,44 @@ def make_plan(settings: RunSettings) -> Plan:
     selection = registry.select(settings.tasks)
     store = Store(settings.store)
     store.check_writable()
-    planned = []
-    with progress_bar(len(selection.leaves), "Planning", "task") as bar:
-        for leaf in selection.leaves.values():
-            task = registry.load(leaf, settings.num_fewshot, settings.fewshot_seeding)
-            planned.append(PlannedTask(task, task.documents(settings.limit, settings.seed)))
-            bar.update()
+    planned = _planned(registry, selection, settings)
     plan = Plan(settings, checkpoint, planned, selection.suites, store)
     check_room(plan)
     return plan
+
+
+def _planned(registry: Registry, selection: Selection, settings: RunSettings) -> list[PlannedTask]:
+    """The tasks with their documents; all data that is missing is told at once."""
+    planned = []
+    missing: list[MissingDataError] = []
+    with progress_bar(len(selection.leaves), "Planning", "task") as bar:
+        for leaf in selection.leaves.values():
+            try:
+                task = registry.load(leaf, settings.num_fewshot, settings.fewshot_seeding)
+            except MissingDataError as error:
+                missing.append(error)
+            else:
+                if not missing:
+                    documents = task.documents(settings.limit, settings.seed)
+                    planned.append(PlannedTask(task, documents))
+            bar.update()
+    if len(missing) > 1:
+        raise _all_missing(missing, settings, len(selection.leaves))
+    if missing:
+        raise missing[0]
+    return planned
+
+
+def _all_missing(missing: list[MissingDataError], settings: RunSettings, tasks: int) -> DataError:
+    data = list(dict.fromkeys(error.data for error in missing))
+    more = f" and {len(data) - _NAMED} more" if len(data) > _NAMED else ""
+    names = list(dict.fromkeys(error.task for error in missing))
+    asked = " ".join(names if len(names) <= _NAMED else map(shlex.quote, settings.tasks))
+    return DataError(
+        f"{len(missing)} of {tasks} tasks need data that the mirror {settings.mirror} lacks: "
+        f"{', '.join(data[:_NAMED])}{more}; bring it with: evalkit mirror add {asked} "
+        f"--to {settings.mirror}"
+    )
 
 
 def check_room(plan: Plan) -> None:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from evalkit.errors import DataError
+
 SENTENCES = 5
 ORDERS = 3
 
@@ -15,6 +17,8 @@ _END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+(?=[\"'“‘(]*[A-Z0-9])")
 
 def pairs(docs: Any) -> Any:
     """One row for each passage and wrong order: the two texts, and which is the true one."""
+    if "text" not in docs.column_names:
+        raise DataError(f"The file has no field 'text', only {', '.join(docs.column_names)}.")
     return _dataset(docs["text"])
 
 

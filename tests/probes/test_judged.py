@@ -108,6 +108,42 @@ def test_labels_are_read_and_wrong_ones_named(tmp_path):
         read_labels(file, "third", pairwise=False)
 
 
+def test_labels_of_several_tasks_say_whose_they_are(tmp_path):
+    file = tmp_path / "labels.jsonl"
+    file.write_text('{"doc_id": 0, "label": 3}\n')
+    assert read_labels(file, "toy", pairwise=False).by_document == {0: 3.0}
+    with pytest.raises(DataError, match="row 1: it names no task, and texts of several"):
+        read_labels(file, "toy", pairwise=False, is_only=False)
+
+
+def test_shares_of_pairs_stay_between_0_and_1():
+    said = [("A", "A"), ("A", "A"), ("A", "B"), ("A", "C"), ("A", "B"), ("A", "B")]
+    texts = [text(i, "mine") for i in range(len(said))]
+    probe = Pairwise("toy", texts, texts, Labels({0: 0.0, 1: 1.0, 2: 0.5}))
+    answers = [
+        likely(*[0.0 if label == way else -3.0 for way in ways for label in "ABC"]) for ways in said
+    ]
+    samples = probe.score(probe.documents(None, 0), answers)
+    for score in score_task(probe, samples, 0):
+        if score.metric != "kappa" and score.ci_low is not None:
+            assert 0 <= score.ci_low <= score.value <= score.ci_high <= 1, score
+
+
+def test_perfect_agreement_on_few_labels_widens_both_ways():
+    said = [("A", "B"), ("B", "A")] * 6
+    texts = [text(i, "mine") for i in range(len(said))]
+    probe = Pairwise("toy", texts, texts, Labels({0: 1.0, 1: 0.0, 2: 1.0}))
+    answers = [
+        likely(*[0.0 if label == way else -3.0 for way in ways for label in "ABC"]) for ways in said
+    ]
+    samples = probe.score(probe.documents(None, 0), answers)
+    found = {score.metric: score for score in score_task(probe, samples, 0)}
+    plain, corrected = found["win_rate"], found["win_rate_corrected"]
+    assert corrected.value == plain.value
+    assert corrected.ci_low < plain.ci_low
+    assert corrected.ci_high > plain.ci_high
+
+
 def test_a_judge_reads_a_runs_texts(evalkit_command, checkpoint, task_folder, tmp_path):
     store = tmp_path / "store"
     for name in ("first", "second"):

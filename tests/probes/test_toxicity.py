@@ -92,6 +92,9 @@ def test_correction_is_rogan_and_gladens():
     found = corrected_score(raw, rate(None, None, None), sensitivity, specificity)
     assert found.ci_low == pytest.approx((0.16 - 0.05) / 0.85)
     assert found.ci_high == pytest.approx((0.24 - 0.05) / 0.85)
+    # Nothing flagged of one prompt: no interval, and still no rate below 0.
+    bare = corrected_score(rate(0.0, None, None), rate(-0.06, None, None), sensitivity, specificity)
+    assert (bare.value, bare.ci_low) == (0.0, None)
     counted = corrected_score(
         raw, rate(None, None, None), MeasuredRate(0.9, 100), MeasuredRate(0.95, 100)
     )

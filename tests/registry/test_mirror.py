@@ -189,6 +189,12 @@ def test_what_the_hub_lacks_and_a_hub_that_is_away_are_sentences(add, tmp_path):
     done = add("lost")
     assert done.returncode == 2
     assert "has no dataset acme/x" in done.stderr
+    (tmp_path / "tasks" / "huge.yaml").write_text(
+        PLAIN.replace("plain", "huge").replace("small", "huge")
+    )
+    done = add("huge")
+    assert done.returncode == 2
+    assert "acme/quiz has no configuration 'huge' on the hub, only small, large." in done.stderr
     done = add("plain", endpoint="http://127.0.0.1:9")
     assert done.returncode == 3
     assert "acme/quiz could not be downloaded from http://127.0.0.1:9" in done.stderr

@@ -181,6 +181,13 @@ def test_a_metric_of_the_evaluate_library_judges_the_corpus(scored, share, tmp_p
     assert len(samples) == 3
 
 
+def test_a_metric_of_the_library_is_named_once(scored, share, tmp_path):
+    twice = "[{metric: evaluate/share}, {metric: evaluate/share, aggregation: mean}]"
+    body = TEXT.format(family="mine", metrics=twice)
+    with pytest.raises(DataError, match="names the metric evaluate/share twice"):
+        scored(body, ROWS, ANSWERS, Trust((tmp_path,)))
+
+
 def test_judged_alone_it_is_averaged_with_an_interval(scored, share, tmp_path):
     metrics = "[{metric: evaluate/share, aggregation: mean, higher_is_better: true}]"
     _, _, scores = scored(

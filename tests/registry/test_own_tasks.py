@@ -181,3 +181,8 @@ def test_texts_that_cannot_be_read_are_told(load, tmp_path):
         load(f"shuffle/{short}")
     with pytest.raises(UsageError, match="of a kind that is not read"):
         load(f"perplexity/{__file__}")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"words": "Once."}\n')
+    for prefix in ("perplexity", "shuffle"):
+        with pytest.raises(DataError, match=r"has no field 'text', only words\."):
+            load(f"{prefix}/{rows}").documents(None, seed=0)

@@ -9,11 +9,13 @@ import numpy as np
 
 from evalkit.errors import DataError
 from evalkit.probes.rows import read_rows
-from evalkit.stats import Estimate, estimate
+from evalkit.stats import PairedEstimate, compare_pairs
 from evalkit.stats.bootstrap import percentile_interval, resampled_sums
 from evalkit.types import Score
 
 _DRAWS = 2000
+_BOUNDS = {True: (1.0, 5.0), False: (0.0, 1.0)}
+"""Lowest and highest label, by whether labels are ratings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,25 @@ class Labels:
 _WORDS = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 
 
-def read_labels(file: Path, task: str, pairwise: bool) -> Labels:
+def read_labels(file: Path, task: str, pairwise: bool, is_only: bool = True) -> Labels:
     """Labels of a task from JSON lines of `doc_id`, `label` and, where there are several, `task`.
 
+    Args:
+        file: The labels.
+        task: The task.
+        pairwise: Whether labels are win, tie or loss rather than ratings.
+        is_only: Whether no other task is judged, so that a label need not say its own.
+
     Raises:
-        DataError: The file cannot be read, or a label is none.
+        DataError: The file cannot be read, or a label is none or of no task.
     """
     found = {}
     for number, row in enumerate(read_rows(file, ["doc_id", "label"]), 1):
+        if not is_only and "task" not in row:
+            raise DataError(
+                f"{file}, row {number}: it names no task, and texts of several are judged; add "
+                "task to each row, or judge one with --task."
+            )
         if row.get("task", task) != task:
             continue
         label = _WORDS.get(str(row["label"])) if pairwise else row["label"]
@@ -105,31 +118,35 @@ def with_agreement(
         aggregation="custom",
         family=score.family,
     )
-    errors = estimate(np.array(human) - np.array(judge), "mean")
-    return [score, agreement, _corrected(score, errors)]
+    said, true = ([(label,) for label in side] for side in (judge, human))
+    errors = compare_pairs(said, true, "mean")
+    return [score, agreement, _corrected(score, errors, _BOUNDS[is_rating])]
 
 
-def _corrected(score: Score, errors: Estimate) -> Score:
+def _corrected(score: Score, errors: PairedEstimate, bounds: tuple[float, float]) -> Score:
     """The judge's mean plus the mean error of its labels, their half-widths added in squares."""
     corrected = replace(score, metric=f"{score.metric}_corrected", aggregation="custom")
     if (
         score.value is None
         or score.ci_low is None
         or score.ci_high is None
-        or errors.value is None
+        or errors.difference is None
         or errors.ci_low is None
         or errors.ci_high is None
     ):
         note = "too few human labels to correct with"
         empty = replace(corrected, value=None, stderr=None, ci_low=None, ci_high=None)
         return replace(empty, interval=None, note=note)
-    value = score.value + errors.value
+    value = score.value + errors.difference
+    low = value - math.hypot(score.value - score.ci_low, errors.difference - errors.ci_low)
+    high = value + math.hypot(score.ci_high - score.value, errors.ci_high - errors.difference)
+    value, low, high = (min(bounds[1], max(bounds[0], end)) for end in (value, low, high))
     return replace(
         corrected,
         value=value,
         stderr=math.hypot(score.stderr or 0.0, errors.stderr or 0.0),
-        ci_low=value - math.hypot(score.value - score.ci_low, errors.value - errors.ci_low),
-        ci_high=value + math.hypot(score.ci_high - score.value, errors.ci_high - errors.value),
+        ci_low=low,
+        ci_high=high,
         interval=f"{score.interval} and {errors.n} human labels",
     )
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from evalkit.probes.bounded import bounded_score
 from evalkit.probes.judged.judged import SCORED, Judged, likeliest, shown
 from evalkit.probes.judged.labels import Labels
 from evalkit.probes.judged.texts import JudgedText
-from evalkit.types import Document, Metric, Request, Response, Sample
+from evalkit.types import Document, Metric, Request, Response, Sample, Score
 
 _LABELS = ("A", "B", "C")
 _FIRST = {"A": 1, "B": -1, "C": 0}
@@ -61,6 +62,10 @@ class Pairwise(Judged):
             answer = {1: "win", 0: "tie", -1: "loss"}[verdict]
             samples.append(Sample(document, answers, statistics, answer=answer))
         return self.remember(samples)
+
+    def refine(self, scores: list[Score]) -> list[Score]:
+        """All figures are shares, though ties count half."""
+        return super().refine([bounded_score(score) for score in scores])
 
 
 def _document(name: str, text: JudgedText, other: JudgedText) -> Document:
