@@ -17,7 +17,6 @@ from evalkit.cli.output import (
     print_table,
     store_option,
 )
-from evalkit.engine.endpoint.address import is_endpoint
 from evalkit.errors import UsageError
 from evalkit.profiling.settings import ProfileSettings
 from evalkit.settings import describe as describe_setting
@@ -135,6 +134,8 @@ def _print(result: "RunResult", settings: ProfileSettings) -> None:
             ("Model and machine", "Value", "Unit"),
             [(score.metric, figure(score.value) or "undefined", score.unit) for score in whole],
         )
+    from evalkit.engine.endpoint import is_endpoint
+
     most = "at most " if is_endpoint(settings.model) else ""
     print(
         f"\nMedian and tail of {settings.repeats} batches of each setting, taken in turn after one "

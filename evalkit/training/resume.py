@@ -83,7 +83,7 @@ def precision_so_far(out: Path) -> str | None:
     """The precision that the newest checkpoint of a series was computed in, if it is known."""
     found = checkpoints(out)
     manifest = read_manifest(found[-1]) if found else None
-    return manifest and manifest.hardware.get("precision")
+    return manifest.hardware.get("precision") if manifest else None
 
 
 @contextmanager
