@@ -40,7 +40,7 @@ fuzz: $(INSTALLED)  ## Five thousand spoilt inputs of every kind; four minutes
 bench: $(INSTALLED)  ## The engine against lm-eval's HFLM, into reports/; needs EVALKIT_MIRROR; half an hour
 	$(BIN)/python -m benchmarks.engine
 
-validate-probes: $(INSTALLED)  ## Plant effects and see whether the probes find them, into reports/; half an hour
+validate-probes: $(INSTALLED)  ## Plant effects and see whether the probes find them, into reports/; a quarter of an hour
 	OMP_NUM_THREADS=1 $(BIN)/evalkit validate-probes --report reports/probe-validity.md
 
 bench-train: $(INSTALLED)  ## evalkit train against a plain loop, into reports/training.md; five minutes

@@ -79,7 +79,7 @@ _STUDY_RECIPE = {
     "architecture.width": "128",
     "architecture.heads": "4",
     "architecture.feed_forward": "512",
-    "pretraining.steps": "1000",
+    "pretraining.steps": "1500",
     "pretraining.batch_size": "4",
     "pretraining.learning_rate": "6e-3",
 }

@@ -97,7 +97,7 @@ def _with_data(
         ) from error
     except Exception as error:
         path, name = config.get("dataset_path"), config.get("dataset_name")
-        is_ours = path in BUILDERS or Path(str(path)).exists()
+        is_ours = str(path) in BUILDERS or Path(str(path)).exists()
         if mirror is not None and not is_ours and _NO_CONFIGURATION.search(str(error)):
             data = f"{path} ({name})" if name else str(path)
             raise lacking(definition.name, data, mirror) from error

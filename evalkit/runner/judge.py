@@ -123,7 +123,7 @@ def _manifest(
     duration_s: float,
 ) -> Manifest:
     """The manifest of the judged model; the judge stands in name, settings and tags."""
-    origin = Origin(new_run_id(plan, created), created.isoformat(timespec="seconds"))
+    origin = Origin(new_run_id(plan, created), created.isoformat(timespec="milliseconds"))
     made = make_manifest(plan, origin, duration_s, engine)
     judge = {"judge": made.model.name, "judge_weights_hash": made.model.weights_hash}
     tags = {JUDGED: judged.run_id, **judge, **plan.settings.tags}

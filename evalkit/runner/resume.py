@@ -138,7 +138,7 @@ def _header(plan: Plan, run_id: str, created: datetime, device: str | None) -> H
     requests = plan.requests
     return Header(
         run_id=run_id,
-        created=created.isoformat(timespec="seconds"),
+        created=created.isoformat(timespec="milliseconds"),
         settings=redacted(plan.settings.model_dump(mode="json", exclude={"store"})),
         identity=answered_by(plan, device),
         requests=digest(request_keys(requests)),
