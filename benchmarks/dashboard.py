@@ -20,7 +20,8 @@ from typing import Any
 
 from benchmarks.dashboard_store import make_store, run_id_of
 from evalkit.results import Store, overview
-from tests.dashboard.browser import browsing, chromium, free_port, kept_browser, serving, started
+from tests.dashboard.browser import browsing, chromium, kept_browser, serving, started
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 REPEATS = 5

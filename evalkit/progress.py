@@ -20,16 +20,15 @@ def progress_bar(
     job), it writes a line a minute and draws nothing over. Of work that goes on side by side,
     each in a thread, none shows one.
     """
-    is_drawn = sys.stderr.isatty()
+    looks |= {"file": sys.stderr, "delay": WANTED_AFTER_S}
+    if not sys.stderr.isatty():
+        often = dict.fromkeys(("delay", "mininterval", "maxinterval"), LINE_EVERY_S)
+        looks |= {"file": _Lines(), **often}
     return tqdm(
         total=total,
         desc=label,
         unit=unit,
         initial=done,
-        file=sys.stderr if is_drawn else _Lines(),
-        delay=WANTED_AFTER_S if is_drawn else LINE_EVERY_S,
-        mininterval=0.1 if is_drawn else LINE_EVERY_S,
-        maxinterval=10 if is_drawn else LINE_EVERY_S,
         leave=False,
         disable=not show or threading.current_thread() is not threading.main_thread(),
         **looks,

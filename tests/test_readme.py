@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from evalkit.training import Recipe
 from tests.checkpoints import make_checkpoint
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,9 +59,7 @@ def test_every_command_of_the_three_uses_works(demo_folder, monkeypatch, evalkit
 def test_the_dashboard_starts(demo_folder):
     assert "evalkit dashboard" in commands()
     (demo_folder / "reports").mkdir(exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "evalkit", "dashboard", "--port", str(port)]
     with subprocess.Popen(command, cwd=demo_folder, stderr=subprocess.PIPE) as server:
         try:

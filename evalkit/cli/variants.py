@@ -112,8 +112,7 @@ def _draw(outcome: "Outcome", plot: Path | None) -> Path | None:
 
 
 def _print(outcome: "Outcome", drawn: Path | None, store: str) -> None:
-    home = outcome.original.environment["hardware"]["device"]
-    rows = [_row(one, home) for one in outcome.variants]
+    rows = [_row(one, outcome.device) for one in outcome.variants]
     rows += [(name, "", "", "", "", f"not there: {why}") for name, why in outcome.failed.items()]
     print_table(
         ("Variant", "Size, share", "Memory, share", "Times as fast", "Quality", "Verdict"), rows

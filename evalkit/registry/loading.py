@@ -9,7 +9,7 @@ from typing import Any
 from lm_eval.api.task import ConfigurableTask
 
 from evalkit.errors import DataError, EvalkitError, UsageError
-from evalkit.registry.data import BUILDERS, dataset_record, lacking, localise
+from evalkit.registry.data import dataset_record, lacking, localise
 from evalkit.registry.definition import Definition, define
 from evalkit.registry.evaluate_metric import EvaluateMetric
 from evalkit.registry.index import Entry
@@ -85,9 +85,10 @@ def _load_data(config: dict[str, Any]) -> Any:
 def _with_data(
     definition: Definition, mirror: Path | None, make: Callable[[dict[str, Any]], Any]
 ) -> Any:
-    config = definition.config
+    config = found = definition.config
     try:
-        return make(localise(config, definition.file.parent, mirror))
+        found = localise(config, definition.file.parent, mirror)
+        return make(found)
     except EvalkitError:
         raise
     except ConnectionError as error:
@@ -97,8 +98,8 @@ def _with_data(
         ) from error
     except Exception as error:
         path, name = config.get("dataset_path"), config.get("dataset_name")
-        is_ours = str(path) in BUILDERS or Path(str(path)).exists()
-        if mirror is not None and not is_ours and _NO_CONFIGURATION.search(str(error)):
+        is_mirrored = found.get("dataset_path") != path
+        if mirror is not None and is_mirrored and _NO_CONFIGURATION.search(str(error)):
             data = f"{path} ({name})" if name else str(path)
             raise lacking(definition.name, data, mirror) from error
         raise DataError(

@@ -10,7 +10,7 @@ from evalkit.errors import UsageError
 from evalkit.probes import Probe
 from evalkit.probes.judged import Pairwise, Rubric, read_labels, read_texts
 from evalkit.results import Manifest, RunFiles, Store
-from evalkit.runner.manifest import Origin, make_manifest, new_run_id
+from evalkit.runner.manifest import Origin, make_manifest
 from evalkit.runner.plan import Plan, PlannedTask
 from evalkit.runner.respond import respond
 from evalkit.runner.run import RunResult
@@ -123,8 +123,7 @@ def _manifest(
     duration_s: float,
 ) -> Manifest:
     """The manifest of the judged model; the judge stands in name, settings and tags."""
-    origin = Origin(new_run_id(plan, created), created.isoformat(timespec="milliseconds"))
-    made = make_manifest(plan, origin, duration_s, engine)
+    made = make_manifest(plan, Origin.new(plan, created), duration_s, engine)
     judge = {"judge": made.model.name, "judge_weights_hash": made.model.weights_hash}
     tags = {JUDGED: judged.run_id, **judge, **plan.settings.tags}
     if other is not None:

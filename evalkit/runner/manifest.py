@@ -32,6 +32,11 @@ class Origin:
     spent_s: float = 0.0
 
     @classmethod
+    def new(cls, plan: Plan, created: datetime) -> "Origin":
+        """Of a run that begins and has no journal."""
+        return cls(new_run_id(plan, created), timestamp(created))
+
+    @classmethod
     def of(cls, journal: Journal) -> "Origin":
         """Of the run whose journal this is."""
         held = journal.content
@@ -50,6 +55,11 @@ class Origin:
         if not self.damaged:
             return []
         return [f"{self.damaged} damaged records of the journal were answered again."]
+
+
+def timestamp(created: datetime) -> str:
+    """ISO 8601, fine enough for runs that begin in one second to keep their order."""
+    return created.isoformat(timespec="milliseconds")
 
 
 def new_run_id(plan: Plan, created: datetime) -> str:

@@ -12,6 +12,7 @@ from evalkit.results.index import run_stamps
 from evalkit.results.partial import journal_root, unfinished_runs
 from evalkit.runner.identity import answered_by
 from evalkit.runner.journal import Header, Journal, read_header, request_keys
+from evalkit.runner.manifest import timestamp
 from evalkit.runner.plan import Plan
 from evalkit.settings import OF_RAY, RunSettings
 from evalkit.types import digest
@@ -138,7 +139,7 @@ def _header(plan: Plan, run_id: str, created: datetime, device: str | None) -> H
     requests = plan.requests
     return Header(
         run_id=run_id,
-        created=created.isoformat(timespec="milliseconds"),
+        created=timestamp(created),
         settings=redacted(plan.settings.model_dump(mode="json", exclude={"store"})),
         identity=answered_by(plan, device),
         requests=digest(request_keys(requests)),

@@ -219,7 +219,7 @@ def record(
         scores.extend(score_task(planned.task, samples[planned.task.name], plan.settings.seed))
     scores.extend(suite_scores(plan.suites, scores, Registry(plan.settings.include_path)))
     phases = {**phases, "score": time.perf_counter() - responded}
-    origin = origin or Origin(new_run_id(plan, created), created.isoformat(timespec="milliseconds"))
+    origin = origin or Origin.new(plan, created)
     manifest = make_manifest(plan, origin, sum(phases.values()), engine)
     path = _write(plan, manifest, scores, samples, phases)
     return RunResult(path, manifest, scores)

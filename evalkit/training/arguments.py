@@ -20,15 +20,14 @@ def training_arguments(recipe: Recipe, out: Path, begun_in: str | None = None) -
     Args:
         recipe: What to train.
         out: Folder of the series.
-        begun_in: Precision that a training which is gone on with has had, for `auto`.
+        begun_in: Precision that a training which is gone on with has had.
 
     Raises:
         UsageError: A device, a library or a number of processes is not as the recipe needs it.
     """
     chosen, watch = recipe.pretraining, recipe.watch
     device = choose_device(chosen)
-    wanted = chosen.precision
-    precision = choose_precision(begun_in or wanted if wanted == "auto" else wanted, device)
+    precision = choose_precision(begun_in or chosen.precision, device)
     _check_reporters(watch.report_to)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     part = _part(chosen, processes)

@@ -51,8 +51,9 @@ def sweep(recipe: SweepRecipe, out: Path, *, progress: bool = True) -> optuna.St
     _chosen(recipe, {})
     study = _open_study(recipe, out)
     started = time.monotonic()
-    with progress_bar(recipe.trials, f"searching {recipe.name}", "trial", show=progress) as bar:
-        bar.update(len(finished(study)))
+    known = len(finished(study))
+    label = f"searching {recipe.name}"
+    with progress_bar(recipe.trials, label, "trial", done=known, show=progress) as bar:
         while len(finished(study)) < recipe.trials and _has_time(recipe, started):
             _try_once(study, recipe, out)
             _keep_best(study, out)

@@ -89,6 +89,11 @@ class Outcome:
     failed: Mapping[str, str]
     notes: tuple[str, ...]
 
+    @property
+    def device(self) -> str:
+        """What computed the original."""
+        return _device(self.original)
+
     def points(self) -> list[Point]:
         """Speed, size and quality of the original and of each variant, to be drawn."""
         made = [one for one in self.variants if one.quality is not None]

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from tests.ports import free_port
 
 FLAGS = [
     "--no-sandbox",
@@ -75,13 +76,6 @@ def serving(store: str | Path, *options: str, **environment: str) -> Iterator[tu
     command += ["--store", str(store), "--port", str(port), *options]
     with started(command, port, **environment) as server:
         yield server
-
-
-def free_port() -> int:
-    """A port of loopback that nothing listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextlib.contextmanager

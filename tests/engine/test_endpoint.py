@@ -1,7 +1,6 @@
 """Models behind OpenAI-compatible servers: the same scores, nothing lost, nothing twice."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from evalkit.engine.endpoint import EndpointEngine, open_endpoint
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.types import Decoding, Request, RequestKind, Response
 from tests.engine.endpoint_server import FAULTS, Model, serving
+from tests.ports import free_port
 
 WAIT_S, STEP_S = 0.1, 0.05
 
@@ -218,9 +218,7 @@ def test_answers_of_a_server_are_not_reused(server, evalkit_command, task_folder
 @pytest.fixture(scope="module")
 def transformers_serve(checkpoint, tmp_path_factory):
     """transformers' own server, with the tiny checkpoint."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = Path(sys.executable).with_name("transformers")
     log = tmp_path_factory.mktemp("serve") / "log"
     with log.open("w") as output:

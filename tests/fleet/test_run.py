@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from evalkit.runner import many
 from evalkit.settings import RunSettings
 from tests.checkpoints import make_checkpoint
 from tests.fleet.conftest import ROOT
+from tests.ports import free_port
 from tests.runner.processes import lengthen
 
 
@@ -159,12 +159,6 @@ def test_broken_weights_are_told_as_on_one_machine(
     there = evalkit_command(*arguments(model, tasks, tmp_path / "b", *on(cluster, 1)))
     assert here.code == there.code == 3
     assert here.err.splitlines()[-1] == there.err.splitlines()[-1]
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,16 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.training.test_scale import RECIPE, STEPS
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
 
 
 def torchrun(node, port):
@@ -36,7 +30,7 @@ def accelerate(node, port):
 def test_two_nodes_train_one_checkpoint(tmp_path, launcher):
     recipe = tmp_path / "tiny.json"
     recipe.write_text(json.dumps(RECIPE))
-    port, out = free_port(), tmp_path / "out"
+    port, out = str(free_port()), tmp_path / "out"
     command = ("-m", "evalkit", "train", recipe, "--out", out)
     nodes = [
         subprocess.Popen(
