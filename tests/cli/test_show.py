@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 
 def test_a_choice_task_is_shown_with_its_answers(evalkit_command):
     done = evalkit_command("show", "micro_facts")
@@ -57,7 +55,8 @@ def test_what_is_neither_task_nor_checkpoint_is_told(evalkit_command, tmp_path, 
 
 
 def test_the_pedigree_of_a_checkpoint_is_shown(evalkit_command, tmp_path, monkeypatch):
-    pedigree = pytest.importorskip("evalkit.training.pedigree")
+    from evalkit.training import pedigree
+
     (tmp_path / "evalkit.json").write_text("{}")
     monkeypatch.setattr(pedigree, "describe_pedigree", lambda folder: f"of {folder.name}\x1b[31m")
     done = evalkit_command("show", tmp_path)
