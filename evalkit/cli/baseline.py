@@ -4,15 +4,8 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.output import (
-    DEFAULT_STORE,
-    StoreOption,
-    figure,
-    interval,
-    note,
-    plain,
-    print_table,
-)
+from evalkit.cli import options
+from evalkit.cli.output import figure, interval, note, plain, print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def set_(
     run: Annotated[str, typer.Argument(help="The run: id, name, tag:KEY=VALUE or latest.")],
     tag: Annotated[str, typer.Option("--tag", help="Name of the baseline.")] = "main",
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Write a run to STORE/baselines/TAG.parquet."""
     from evalkit.results import Store
@@ -40,7 +33,7 @@ def set_(
 
 def show(
     reference: Annotated[str, typer.Argument(help="Tag, or a baseline file.")] = "main",
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Print a baseline's scores and where it comes from."""
     from evalkit.results import Store
@@ -59,7 +52,7 @@ def show(
     )  # fmt: skip
 
 
-def list_(store: StoreOption = DEFAULT_STORE) -> None:
+def list_(store: options.Store = options.DEFAULT_STORE) -> None:
     """Print the baselines of a store."""
     from evalkit.results import Store
     from evalkit.results.baseline import list_baselines

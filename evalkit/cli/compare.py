@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, plain, print_table
+from evalkit.cli import options
+from evalkit.cli.output import note, plain, print_table
 from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,19 +37,18 @@ _Flips = Annotated[
 _Plot = Annotated[
     Path | None, typer.Option("--plot", help="Draw a forest plot (series: curves) to a PNG.")
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 _Markdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown page instead.")]
 
 
 def compare(
     baseline: _Baseline,
     candidates: _Candidates,
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
     series: _Series = False,
     unpaired: _Unpaired = False,
     flips: _Flips = 0,
     plot: _Plot = None,
-    as_json: _Json = False,
+    as_json: options.Json = False,
     markdown: _Markdown = False,
 ) -> None:
     """Compare runs on the samples they share: differences, intervals, paired tests."""

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, note
+from evalkit.cli import options
+from evalkit.cli.output import note
 from evalkit.errors import UsageError
 from evalkit.paths import bundled
 
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def dashboard(
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8501,
     host: Annotated[
         str, typer.Option(help="Address to listen on; beyond this machine a token is asked for.")
@@ -86,7 +87,7 @@ def _check_address(host: str, port: int) -> None:
 
 def _command(host: str, port: int) -> list[str]:
     folder = bundled("dashboard")
-    options = {
+    settings = {
         "server.address": host,
         "server.port": str(port),
         "server.headless": "false" if _has_screen() else "true",
@@ -96,7 +97,7 @@ def _command(host: str, port: int) -> list[str]:
         "client.showErrorDetails": "none",
         "theme.base": str(folder / "theme.toml"),
     }
-    flags = [f"--{name}={value}" for name, value in options.items()]
+    flags = [f"--{name}={value}" for name, value in settings.items()]
     if _is_loopback(host):
         # A web page elsewhere must not reach the store through a name that points here.
         flags += [f"--server.allowedHosts={name}" for name in ("localhost", host)]

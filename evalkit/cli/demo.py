@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit import __version__
+from evalkit.cli import options
 from evalkit.cli.gate import print_verdict
 from evalkit.cli.ls import print_leaderboard
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, store_option
+from evalkit.cli.output import store_option
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.settings import RunSettings
 
@@ -39,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
     out: Annotated[Path, typer.Option(help="Folder for the checkpoints.")] = Path(
         "checkpoints/demo"
     ),

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, figure, interval, note, print_table
+from evalkit.cli import options
+from evalkit.cli.output import figure, interval, note, print_table
 from evalkit.errors import UsageError
 from evalkit.settings import RunSettings, describe
 
@@ -25,12 +26,10 @@ def forgetting(
         str | None, typer.Option(help="What it was tuned from; by default as its record says.")
     ] = None,
     tasks: Annotated[list[str] | None, typer.Option(help=describe("tasks"))] = None,
-    limit: Annotated[int | None, typer.Option(help=describe("limit"))] = None,
-    mirror: Annotated[
-        str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
-    ] = None,
-    store: StoreOption = DEFAULT_STORE,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    limit: options.Limit = None,
+    mirror: options.Mirror = None,
+    store: options.Store = options.DEFAULT_STORE,
+    as_json: options.Json = False,
 ) -> None:
     """Measure a checkpoint and its parent on the same documents; what was lost, by family."""
     from evalkit.cli.quiet import quiet_libraries

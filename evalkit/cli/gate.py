@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, plain, print_table
+from evalkit.cli import options
+from evalkit.cli.output import note, plain, print_table
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.settings import describe
 
@@ -44,7 +45,6 @@ _Device = Annotated[str | None, typer.Option(help=f"With --model: {describe('dev
 _Include = Annotated[
     list[str] | None, typer.Option(help=f"With --model: {describe('include_path')}")
 ]
-_Mirror = Annotated[str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))]
 _Name = Annotated[str | None, typer.Option(help=f"With --model: {describe('name')}")]
 _Seed = Annotated[int, typer.Option(help="Of the order of samples and of resampling.")]
 _Init = Annotated[bool, typer.Option("--init", help="Write a commented gate.yaml.")]
@@ -56,13 +56,13 @@ def gate(
     config: _Config = None,
     model: _Model = None,
     sequential: _Sequential = False,
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
     output: _Output = None,
     limit: _Limit = None,
     batch_size: _BatchSize = None,
     device: _Device = None,
     include_path: _Include = None,
-    mirror: _Mirror = None,
+    mirror: options.Mirror = None,
     name: _Name = None,
     seed: _Seed = 0,
     init: _Init = False,

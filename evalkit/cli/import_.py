@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, plain
+from evalkit.cli import options
+from evalkit.cli.output import plain
 from evalkit.cli.runs import pairs
 
 
@@ -20,7 +21,7 @@ def import_(
     ],
     name: Annotated[str | None, typer.Option(help="Name of the runs; else the model's.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be repeated.")] = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Bring lm-eval's results and samples into the store."""
     from evalkit.results import Store

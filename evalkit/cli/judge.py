@@ -6,16 +6,9 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.output import (
-    DEFAULT_STORE,
-    StoreOption,
-    figure,
-    interval,
-    note,
-    plain,
-    print_table,
-)
-from evalkit.settings import RunSettings, describe
+from evalkit.cli import options
+from evalkit.cli.output import figure, interval, note, plain, print_table
+from evalkit.settings import RunSettings
 
 _RUN = "id, name, tag:KEY=VALUE or latest"
 
@@ -37,15 +30,13 @@ def judge(
         Path | None, typer.Option(help="Human labels, JSON lines of doc_id, label and task.")
     ] = None,
     task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
-    limit: Annotated[int | None, typer.Option(help=describe("limit"))] = None,
-    batch_size: Annotated[str | None, typer.Option(help=describe("batch_size"))] = None,
-    device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
-    dtype: Annotated[str, typer.Option(help=describe("dtype"))] = "float32",
-    mirror: Annotated[
-        str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
-    ] = None,
-    store: StoreOption = DEFAULT_STORE,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    limit: options.Limit = None,
+    batch_size: options.BatchSize = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "float32",
+    mirror: options.Mirror = None,
+    store: options.Store = options.DEFAULT_STORE,
+    as_json: options.Json = False,
 ) -> None:
     """Rate a run's texts from 1 to 5 by a judge model, or prefer between two runs' texts."""
     from evalkit.cli.quiet import quiet_libraries

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, figure, interval, note, print_table
+from evalkit.cli import options
+from evalkit.cli.output import figure, interval, note, print_table
 from evalkit.errors import DataError, UsageError
-from evalkit.settings import describe
 
 if TYPE_CHECKING:
     from evalkit.registry import Entry, Registry
@@ -28,14 +28,14 @@ def ls(
     pattern: Annotated[
         str | None, typer.Argument(help="Glob over the names; with one, lm-eval's are listed too.")
     ] = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
     everything: Annotated[
         bool, typer.Option("--all", help="Also lm-eval's own tasks, some 14,000.")
     ] = False,
     family: Annotated[str, typer.Option(help="Only tasks of the families that fit this glob.")] = (
         "*"
     ),
-    include_path: Annotated[list[str] | None, typer.Option(help=describe("include_path"))] = None,
+    include_path: options.IncludePath = None,
 ) -> None:
     """List the runs of a store, their scores side by side, or the tasks, suites and families."""
     if kind not in _KINDS:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli import options
 from evalkit.cli.output import note, print_table
-from evalkit.settings import describe
 
 mirror = typer.Typer(help="Keep the data of tasks in a folder, for machines without the hub.")
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def add(
     tasks: Annotated[list[str], typer.Argument(help="Task names, globs, suites or YAML files.")],
     to: Annotated[Path, typer.Option("--to", help="The mirror; made where it is not there.")],
-    include_path: Annotated[list[str] | None, typer.Option(help=describe("include_path"))] = None,
+    include_path: options.IncludePath = None,
 ) -> None:
     """Download what tasks read from the hub, and lock revision and hash of every file."""
     from evalkit.cli.quiet import quiet_libraries

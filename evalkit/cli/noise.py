@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli import options
 from evalkit.cli.output import figure, print_table
 from evalkit.errors import UsageError
 from evalkit.settings import RunSettings, describe
@@ -19,28 +20,22 @@ def register(app: typer.Typer) -> None:
     app.command("noise")(noise)
 
 
-_Tasks = Annotated[list[str], typer.Option("--tasks", help=describe("tasks"))]
-_Limit = Annotated[int | None, typer.Option(help=describe("limit"))]
 _BatchSizes = Annotated[str, typer.Option(help="Against the engine's own choice.")]
 _Seeds = Annotated[str, typer.Option(help="Of few-shot draws and sampling.")]
 _Threads = Annotated[str, typer.Option(help="Of the numerical library.")]
-_Device = Annotated[str, typer.Option(help=describe("device"))]
-_Dtype = Annotated[str, typer.Option(help=describe("dtype"))]
-_Mirror = Annotated[str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))]
-_Include = Annotated[list[str] | None, typer.Option(help=describe("include_path"))]
 
 
 def noise(
     model: Annotated[str, typer.Argument(help=describe("model"))],
-    tasks: _Tasks,
-    limit: _Limit = None,
+    tasks: options.Tasks,
+    limit: options.Limit = None,
     batch_sizes: _BatchSizes = "1,4,16",
     seeds: _Seeds = "0,1,2",
     threads: _Threads = "1,2",
-    device: _Device = "auto",
-    dtype: _Dtype = "float32",
-    mirror: _Mirror = None,
-    include_path: _Include = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "float32",
+    mirror: options.Mirror = None,
+    include_path: options.IncludePath = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list instead.")] = False,
 ) -> None:
     """Measure the noise floor: the same checkpoint with other batch sizes, seeds and threads."""

@@ -3,17 +3,12 @@
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
 from tabulate import tabulate
 
+from evalkit.cli.options import DEFAULT_STORE
 from evalkit.redact import without_secrets
-
-StoreOption = Annotated[
-    str, typer.Option("--store", envvar="EVALKIT_STORE", help="Folder or URL that holds the runs.")
-]
-DEFAULT_STORE = "reports"
 
 # Control characters, line and direction marks, halves of characters, invisible tags.
 _CONTROL = re.compile(

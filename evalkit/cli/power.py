@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, plain
+from evalkit.cli import options
+from evalkit.cli.output import plain
 from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def power(
     alpha: _Alpha = 0.05,
     chance: _Power = 0.8,
     discordant: _Discordant = 0.3,
-    store: StoreOption = DEFAULT_STORE,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    store: options.Store = options.DEFAULT_STORE,
+    as_json: options.Json = False,
 ) -> None:
     """Say how many samples a paired comparison needs to find an effect."""
     from evalkit.results import Store

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalkit.cli.output import (
-    DEFAULT_STORE,
-    StoreOption,
-    figure,
-    interval,
-    note,
-    plain,
-    print_table,
-    store_option,
-)
+from evalkit.cli import options
+from evalkit.cli.output import figure, interval, note, plain, print_table, store_option
 from evalkit.errors import UsageError
 from evalkit.profiling.settings import ProfileSettings
 from evalkit.settings import describe as describe_setting
@@ -62,15 +54,13 @@ def profile(
     goodput: Annotated[
         list[str] | None, typer.Option(metavar="QUANTITY=SECONDS", help=describe("goodput"))
     ] = None,
-    device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
-    dtype: Annotated[str, typer.Option(help=describe("dtype"))] = "float32",
-    compile_: Annotated[bool, typer.Option("--compile", help=describe("compile"))] = False,
-    mirror: Annotated[
-        str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
-    ] = None,
-    store: StoreOption = DEFAULT_STORE,
-    name: Annotated[str | None, typer.Option(help=describe("name"))] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "float32",
+    compile_: options.Compile = False,
+    mirror: options.Mirror = None,
+    store: options.Store = options.DEFAULT_STORE,
+    name: options.Name = None,
+    as_json: options.Json = False,
 ) -> None:
     """Time a checkpoint under several settings, and keep every request in the store."""
     from evalkit.cli.quiet import quick_imports, quiet_libraries

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, note
+from evalkit.cli import options
+from evalkit.cli.output import note
 from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def report(
             "--markdown", help="Write Markdown, with its pictures in a folder; - prints it."
         ),
     ] = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Write scores, comparisons, flips, safety and speed of runs as one page."""
     if html is None and markdown is None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, figure, note, plain, print_table
+from evalkit.cli import options
+from evalkit.cli.output import figure, note, plain, print_table
 from evalkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def register(app: typer.Typer) -> None:
 
 def rerun(
     run: Annotated[str, typer.Argument(help=f"The run to repeat: {_RUN}.")],
-    store: StoreOption = DEFAULT_STORE,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    store: options.Store = options.DEFAULT_STORE,
+    as_json: options.Json = False,
 ) -> None:
     """Repeat a run from its manifest; say which figures moved, by how much, and what differs."""
     from evalkit.cli.quiet import quiet_libraries
@@ -67,8 +68,8 @@ def rerun(
 def diff_manifest(
     first: Annotated[str, typer.Argument(help=f"A run ({_RUN}), or a run.json file.")],
     second: Annotated[str, typer.Argument(help="The other; same forms.")],
-    store: StoreOption = DEFAULT_STORE,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    store: options.Store = options.DEFAULT_STORE,
+    as_json: options.Json = False,
 ) -> None:
     """Print what differs between two runs' manifests, all that could change a figure."""
     from evalkit.results import Store, manifest_differences

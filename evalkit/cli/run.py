@@ -5,16 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalkit.cli.output import (
-    DEFAULT_STORE,
-    StoreOption,
-    figure,
-    interval,
-    note,
-    plain,
-    print_table,
-    store_option,
-)
+from evalkit.cli import options
+from evalkit.cli.output import figure, interval, note, plain, print_table, store_option
 from evalkit.errors import EvaluationError, StoppedError, UsageError
 from evalkit.redact import without_secrets
 from evalkit.settings import RunSettings, describe
@@ -36,30 +28,25 @@ def run(
         typer.Option("--tasks", help=describe("tasks")),
     ] = None,
     more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
-    num_fewshot: Annotated[int | None, typer.Option(help=describe("num_fewshot"))] = None,
+    num_fewshot: options.Fewshot = None,
     fewshot_seeding: Annotated[str, typer.Option(help=describe("fewshot_seeding"))] = "document",
-    limit: Annotated[int | None, typer.Option(help=describe("limit"))] = None,
-    batch_size: Annotated[str | None, typer.Option(help=describe("batch_size"))] = None,
+    limit: options.Limit = None,
+    batch_size: options.BatchSize = None,
     concurrency: Annotated[int, typer.Option(help=describe("concurrency"))] = 8,
-    engine: Annotated[str, typer.Option(help=describe("engine"))] = "local",
-    address: Annotated[str | None, typer.Option(help=describe("address"))] = None,
-    workers: Annotated[int | None, typer.Option(help=describe("workers"))] = None,
-    device_per_worker: Annotated[str, typer.Option(help=describe("device_per_worker"))] = "auto",
-    device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
-    dtype: Annotated[str, typer.Option(help=describe("dtype"))] = "float32",
-    compile_: Annotated[bool, typer.Option("--compile", help=describe("compile"))] = False,
-    seed: Annotated[int, typer.Option(help=describe("seed"))] = 0,
-    mirror: Annotated[
-        str | None,
-        typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror")),
-    ] = None,
-    include_path: Annotated[list[str] | None, typer.Option(help=describe("include_path"))] = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
+    workers: options.Workers = None,
+    device_per_worker: options.DevicePerWorker = "auto",
+    device: options.Device = "auto",
+    dtype: options.Dtype = "float32",
+    compile_: options.Compile = False,
+    seed: options.Seed = 0,
+    mirror: options.Mirror = None,
+    include_path: options.IncludePath = None,
     trust_remote_code: Annotated[
         list[str] | None, typer.Option(help=describe("trust_remote_code"))
     ] = None,
-    trust_functions: Annotated[
-        list[str] | None, typer.Option(help=describe("trust_functions"))
-    ] = None,
+    trust_functions: options.TrustFunctions = None,
     trust_code_execution: Annotated[
         list[str] | None, typer.Option(help=describe("trust_code_execution"))
     ] = None,
@@ -72,8 +59,8 @@ def run(
     ] = None,
     toxicity_prompts: Annotated[str | None, typer.Option(help=describe("toxicity_prompts"))] = None,
     continuations: Annotated[int, typer.Option(help=describe("continuations"))] = 10,
-    store: StoreOption = DEFAULT_STORE,
-    name: Annotated[str | None, typer.Option(help=describe("name"))] = None,
+    store: options.Store = options.DEFAULT_STORE,
+    name: options.Name = None,
     tag: Annotated[list[str] | None, typer.Option(help=describe("tags"))] = None,
     resume: Annotated[
         str | None,
@@ -82,7 +69,7 @@ def run(
     reuse: Annotated[
         bool, typer.Option("--reuse", help="Take the store's responses where every hash agrees.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    as_json: options.Json = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Plan only: print what would be asked.")
     ] = False,

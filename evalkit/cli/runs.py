@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, plain, print_table
+from evalkit.cli import options
+from evalkit.cli.output import note, plain, print_table
 from evalkit.errors import EvaluationError, UsageError
 
 _RUN = "id, unique beginning of an id, name, tag:KEY=VALUE or latest"
@@ -48,7 +49,7 @@ def list_(
     tag: TagOption = None,
     model: ModelOption = "*",
     task: TaskOption = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifests instead.")] = False,
 ) -> None:
     """Print the runs that fit, oldest first, and those that are unfinished or wait to be pushed."""
@@ -88,7 +89,7 @@ def tag(
     remove: Annotated[
         list[str] | None, typer.Option("--remove", help="KEY of a tag to take away.")
     ] = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Give a run tags to find it by, or take some away."""
     from evalkit.results import Store
@@ -104,7 +105,7 @@ def tag(
 def delete(
     runs: Annotated[list[str], typer.Argument(help=f"The runs: {_RUN}.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Delete runs with all their samples; by its id, an unfinished or damaged one too."""
     from evalkit.results import Store
@@ -127,7 +128,7 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", help="File, or lm-eval's folder; else printed.")
     ] = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Write scores as CSV, JSON or Markdown, or whole runs as lm-eval's results folders."""
     from evalkit.results import Store
@@ -157,7 +158,7 @@ def export(
 
 def push(
     runs: Annotated[list[str] | None, typer.Argument(help="Ids of kept runs; else all.")] = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Bring runs that the store could not take, and that were kept here, into the store."""
     from evalkit.results import Store, partial

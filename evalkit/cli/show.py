@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli import options
 from evalkit.cli.output import note, plain, print_table
 from evalkit.errors import UsageError
-from evalkit.settings import describe
 
 if TYPE_CHECKING:
     from evalkit.registry import Entry, Registry
@@ -26,14 +26,10 @@ def show(
     name: Annotated[
         str, typer.Argument(help="A task, suite or task file; or the folder of a checkpoint.")
     ],
-    num_fewshot: Annotated[int | None, typer.Option(help=describe("num_fewshot"))] = None,
-    mirror: Annotated[
-        str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
-    ] = None,
-    include_path: Annotated[list[str] | None, typer.Option(help=describe("include_path"))] = None,
-    trust_functions: Annotated[
-        list[str] | None, typer.Option(help=describe("trust_functions"))
-    ] = None,
+    num_fewshot: options.Fewshot = None,
+    mirror: options.Mirror = None,
+    include_path: options.IncludePath = None,
+    trust_functions: options.TrustFunctions = None,
 ) -> None:
     """Show what a task asks, by one rendered prompt, or the pedigree of a checkpoint."""
     if Path(name).is_dir():

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli import options
 from evalkit.cli.output import plain
 from evalkit.errors import DataError, UsageError
-from evalkit.settings import describe
 
 
 def register(app: typer.Typer) -> None:
@@ -17,13 +17,9 @@ def register(app: typer.Typer) -> None:
 
 def validate(
     files: Annotated[list[Path], typer.Argument(help="Task or suite files, or folders of them.")],
-    mirror: Annotated[
-        str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
-    ] = None,
-    include_path: Annotated[list[str] | None, typer.Option(help=describe("include_path"))] = None,
-    trust_functions: Annotated[
-        list[str] | None, typer.Option(help=describe("trust_functions"))
-    ] = None,
+    mirror: options.Mirror = None,
+    include_path: options.IncludePath = None,
+    trust_functions: options.TrustFunctions = None,
 ) -> None:
     """Check task files: schema, metrics, templates on one document; exits with 2 at a mistake."""
     from evalkit.cli.quiet import quick_imports, quiet_libraries

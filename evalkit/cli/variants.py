@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, note, plain, print_table, store_option
+from evalkit.cli import options
+from evalkit.cli.output import note, plain, print_table, store_option
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.settings import describe as describe_setting
 from evalkit.variants.settings import VariantSettings
@@ -29,9 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def variants(
     model: Annotated[str, typer.Option("--model", help=describe("model"))],
-    tasks: Annotated[list[str], typer.Option("--tasks", help=describe("tasks"))],
+    tasks: options.Tasks,
     make: Annotated[str, typer.Option(help=describe("make"))] = ",".join(VARIANTS),
-    limit: Annotated[int | None, typer.Option(help=describe("limit"))] = None,
+    limit: options.Limit = None,
     margin: Annotated[float, typer.Option(help=describe("margin"))] = 0.01,
     out: Annotated[Path | None, typer.Option(help=describe("out"))] = None,
     plot: Annotated[
@@ -41,18 +42,16 @@ def variants(
     prompt_tokens: Annotated[str, typer.Option(help=describe("prompt_tokens"))] = "32",
     new_tokens: Annotated[int, typer.Option(help=describe("new_tokens"))] = 64,
     repeats: Annotated[int, typer.Option(help=describe("repeats"))] = 5,
-    device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
-    seed: Annotated[int, typer.Option(help=describe("seed"))] = 0,
-    mirror: Annotated[
-        str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
-    ] = None,
-    include_path: Annotated[list[str] | None, typer.Option(help=describe("include_path"))] = None,
-    store: StoreOption = DEFAULT_STORE,
-    name: Annotated[str | None, typer.Option(help=describe("name"))] = None,
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
+    mirror: options.Mirror = None,
+    include_path: options.IncludePath = None,
+    store: options.Store = options.DEFAULT_STORE,
+    name: options.Name = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Take what the same command has finished before.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Make a checkpoint smaller in several ways; compare size, memory, speed and quality."""
     from evalkit.cli.quiet import quick_imports, quiet_libraries

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.output import DEFAULT_STORE, StoreOption, note
+from evalkit.cli import options
+from evalkit.cli.output import note
 from evalkit.errors import StoppedError
-from evalkit.settings import RunSettings, describe
+from evalkit.settings import RunSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +20,7 @@ def watch(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Folder or URL that a training saves into.")
     ],
-    tasks: Annotated[list[str], typer.Option("--tasks", help=describe("tasks"))],
+    tasks: options.Tasks,
     gate: Annotated[
         Path | None,
         typer.Option(help="Rules (YAML) for each; without a baseline, against the one before."),
@@ -41,21 +42,19 @@ def watch(
     once: Annotated[
         bool, typer.Option("--once", help="End when all that is there is measured.")
     ] = False,
-    num_fewshot: Annotated[int | None, typer.Option(help=describe("num_fewshot"))] = None,
-    limit: Annotated[int | None, typer.Option(help=describe("limit"))] = None,
-    batch_size: Annotated[str | None, typer.Option(help=describe("batch_size"))] = None,
-    engine: Annotated[str, typer.Option(help=describe("engine"))] = "local",
-    address: Annotated[str | None, typer.Option(help=describe("address"))] = None,
-    workers: Annotated[int | None, typer.Option(help=describe("workers"))] = None,
-    device_per_worker: Annotated[str, typer.Option(help=describe("device_per_worker"))] = "auto",
-    device: Annotated[str, typer.Option(help=describe("device"))] = "auto",
-    dtype: Annotated[str, typer.Option(help=describe("dtype"))] = "float32",
-    seed: Annotated[int, typer.Option(help=describe("seed"))] = 0,
-    mirror: Annotated[
-        str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
-    ] = None,
-    include_path: Annotated[list[str] | None, typer.Option(help=describe("include_path"))] = None,
-    store: StoreOption = DEFAULT_STORE,
+    num_fewshot: options.Fewshot = None,
+    limit: options.Limit = None,
+    batch_size: options.BatchSize = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
+    workers: options.Workers = None,
+    device_per_worker: options.DevicePerWorker = "auto",
+    device: options.Device = "auto",
+    dtype: options.Dtype = "float32",
+    seed: options.Seed = 0,
+    mirror: options.Mirror = None,
+    include_path: options.IncludePath = None,
+    store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Measure each new checkpoint of a running training, once, and say when the gate turns."""
     settings = RunSettings.checked(
