@@ -49,7 +49,7 @@ bench-train: $(INSTALLED)  ## evalkit train against a plain loop, into reports/t
 bench-corpus: $(INSTALLED)  ## Make 50 MB of text into a corpus, into reports/corpus.md; three minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.corpus
 
-bench-profile: $(INSTALLED)  ## Can evalkit profile be believed, into reports/profile.md; MODELS, five minutes each and more
+bench-profile: $(INSTALLED)  ## Can evalkit profile be believed, into reports/profile.md; MODELS, twenty minutes each and more
 	$(BIN)/python -m benchmarks.profile $(MODELS)
 
 bench-dashboard: $(INSTALLED)  ## Serve a large store and time every page in Chromium, into reports/dashboard.md; two minutes

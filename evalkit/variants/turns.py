@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from evalkit.errors import EvalkitError, EvaluationError
 
 _GO, _READY, _DONE, _FAILED = "go", "ready", "done", "failed"
+# OpenMP's threads go on spinning for some 8 ms after their last work, on the cores of the next one.
+_PAUSE_S = 0.025
 
 
 @dataclass(slots=True)
@@ -28,6 +31,7 @@ class _Worker:
 
     def go_on(self) -> bool:
         """Let it work up to its next wait; says whether there is more to do."""
+        time.sleep(_PAUSE_S)
         try:
             self.line.send(_GO)
             word, text = self.line.recv()
