@@ -115,8 +115,9 @@ def plain(context: Any) -> float:
     with tempfile.NamedTemporaryFile("w", suffix=".py") as app:
         app.write(PLAIN_APP)
         app.flush()
-        command = [sys.executable, "-m", "streamlit", "run", app.name, f"--server.port={port}"]
-        command += ["--server.headless=true", "--browser.gatherUsageStats=false"]
+        command = [sys.executable, str(ROOT / "dashboard" / "serve.py"), "run", app.name]
+        command += [f"--server.port={port}", "--server.headless=true"]
+        command += ["--server.fileWatcherType=none", "--runner.postScriptGC=false"]
         with started(command, port) as (url, _):
             measure(context, url)
             return statistics.median(measure(context, url) for _ in range(REPEATS))

@@ -15,11 +15,11 @@ from parts.text import label, visible
 from evalkit.results import Board, Choice, Overview, suites
 
 ROWS = 50
-FIGURES = 40
+FIGURES = 24
 CHART_ROWS = 20
 # Of a few columns all are drawn; of many only the first, as each costs the browser its time.
 CHARTS = 12
-CHARTS_OF_MANY = 6
+CHARTS_OF_MANY = 3
 PER_LINE = 3
 ALL = "All"
 NEWEST = "Newest first"
