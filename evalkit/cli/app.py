@@ -3,9 +3,10 @@
 import sys
 import traceback
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from evalkit import __version__
 from evalkit.cli import (
@@ -39,12 +40,25 @@ from evalkit.cli import (
     watch,
 )
 from evalkit.cli.output import fail, plain
-from evalkit.errors import EvalkitError, UsageError
+from evalkit.errors import EvalkitError, StoppedError, UsageError
 from evalkit.extras import how_to_install
 from evalkit.redact import without_secrets
 
+
+class _Commands(TyperGroup):
+    """Commands that say so when they are stopped; those that can go on say how, themselves."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise StoppedError("Stopped.") from error
+
+
 app = typer.Typer(
     name="evalkit",
+    cls=_Commands,
     help="Evaluate the language models you train: measure, compare, gate.",
     no_args_is_help=True,
     add_completion=False,

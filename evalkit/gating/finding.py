@@ -52,7 +52,7 @@ def ask(question: Question, evidence: Evidence, defaults: Defaults) -> list[Find
         return [_gap(question, "undefined in the run", INCOMPLETE, defaults)]
     if isinstance(bound, Margin):
         return [_ask_difference(question, figure, bound, evidence, defaults)]
-    return [_ask_value(question, figure, float(bound), score, evidence)]
+    return [_ask_value(question, figure, float(bound), score, evidence, defaults)]
 
 
 def undecided(check: Check, defaults: Defaults) -> Check:
@@ -196,7 +196,12 @@ def _timing_finding(
 
 
 def _ask_value(
-    question: Question, figure: Figure, bound: float, score: pd.Series, evidence: Evidence
+    question: Question,
+    figure: Figure,
+    bound: float,
+    score: pd.Series,
+    evidence: Evidence,
+    defaults: Defaults,
 ) -> Finding:
     value = float(score["value"])
     excess = bound - value if question.limit == "min" else value - bound
@@ -214,9 +219,21 @@ def _ask_value(
         return Finding(check, tested=True)
     p, deviation = _value_test(figure, bound, score, evidence)
     if p is None:
-        reason = f"{number(value)}, which has no interval to doubt it by"
-        return Finding(replace(check, verdict=Verdict.REGRESSED, level="error", reason=reason))
+        return Finding(_by_interval(check, value, bound, defaults))
     return Finding(check, tested=True, beyond=True, loss_p=p, deviation=deviation)
+
+
+def _by_interval(check: Check, value: float, bound: float, defaults: Defaults) -> Check:
+    """What a value's own interval says of a limit, where it has no test, as a percentile."""
+    low, high = check.ci_low, check.ci_high
+    if low is None or high is None:
+        reason = f"{number(value)}, which has no interval to doubt it by"
+    elif low <= bound <= high:
+        reason = f"{number(value)} [{number(low)}, {number(high)}], with the limit in the interval"
+        return undecided(replace(check, reason=reason), defaults)
+    else:
+        reason = f"{number(value)} [{number(low)}, {number(high)}], wholly beyond the limit"
+    return replace(check, verdict=Verdict.REGRESSED, level="error", reason=reason)
 
 
 def _value_test(

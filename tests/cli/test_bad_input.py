@@ -189,3 +189,14 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(evalkit_command
     assert done.code == 2
     assert "needs the package optuna: pip install 'evalkit[train]'" in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_stopped_command_says_so(evalkit_command, checkpoint, monkeypatch):
+    """As Ctrl-C does it, in a command that keeps nothing to go on with."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evalkit.profiling.measure.profile", stop)
+    outcome = evalkit_command("profile", "--model", str(checkpoint))
+    assert (outcome.code, outcome.err.strip()) == (130, "evalkit: Stopped.")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evalkit.gating import GateConfig, gate_model
+from evalkit.gating import GateConfig, Verdict, gate, gate_model
 from evalkit.gating.config import Margin
 from evalkit.gating.latency import TimingDifference
+from evalkit.profiling import profile
 from evalkit.runner import run
 
 RANDOM = np.random.default_rng(4)
@@ -44,3 +45,25 @@ def test_a_baseline_that_was_never_timed_is_timed_now(
     assert {check.n for check in result.checks} == {3}
     assert result.exit_code == 0
     assert "no task in common" in result.notes[0]
+
+
+def test_a_percentile_is_held_to_a_limit_by_its_own_interval(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """It has no test of its own, but an interval that may hold the limit."""
+    settings = {"batch_sizes": [1], "prompt_tokens": [4], "new_tokens": 4, "repeats": 6}
+    made = profile(str(checkpoint), store=str(tmp_path), device="cpu", **settings)
+    (score,) = [s for s in made.scores if s.metric == "end_to_end_s_p50"]
+    assert score.value is not None
+    assert score.ci_low is not None
+
+    def judged(limit: float) -> Verdict:
+        rule = {"task": "profile", "metric": score.metric, "max": limit}
+        config = GateConfig.model_validate({"rules": [rule]})
+        (check,) = gate(made.manifest.run_id, config, store=str(tmp_path)).checks
+        assert f"{score.value:.3g}" in check.reason.replace("[", "")
+        return check.verdict
+
+    assert judged(2 * score.value) is Verdict.PASS
+    assert judged((score.ci_low + score.value) / 2) is Verdict.INCONCLUSIVE
+    assert judged(score.ci_low / 2) is Verdict.REGRESSED
