@@ -1,11 +1,22 @@
 """Latency: how long one user waits for a greedy answer, requests sent one after another."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import ClassVar
 
 from evalkit.probes.base import Probe
-from evalkit.types import Decoding, Document, Metric, Request, RequestKind, Response, Sample, digest
+from evalkit.types import (
+    Decoding,
+    Document,
+    Metric,
+    Request,
+    RequestKind,
+    Response,
+    Sample,
+    Score,
+    digest,
+)
 
 PROMPTS = (
     "The baker opened the shop early and",
@@ -58,6 +69,18 @@ class Latency(Probe):
             Sample(document, answers[-1:], latencies(answers[-1]), answer=answers[-1].text or "")
             for document, answers in zip(documents, responses, strict=True)
         ]
+
+    def refine(self, scores: list[Score]) -> list[Score]:
+        """The means, none of whose intervals goes below 0."""
+        return above_zero(scores)
+
+
+def above_zero(scores: Sequence[Score]) -> list[Score]:
+    """The scores with their intervals cut at 0: a t interval does not know that times have one."""
+    return [
+        score if score.ci_low is None else replace(score, ci_low=max(score.ci_low, 0.0))
+        for score in scores
+    ]
 
 
 def latencies(response: Response) -> dict[str, tuple[float]]:

@@ -35,14 +35,15 @@ def result(checkpoint, tmp_path, peaks):
 @pytest.fixture
 def clock(monkeypatch):
     """Time goes by in the model's forward passes only, a step of known length in each."""
-    now = SimpleNamespace(s=0.0)
+    now = SimpleNamespace(s=0.0, step_s=STEP_S, growth=1)
     load = computed.load_model
 
     def load_slow(*arguments, **settings):
         loaded = load(*arguments, **settings)
 
         def pass_time(*_):
-            now.s += STEP_S
+            now.s += now.step_s
+            now.step_s *= now.growth
 
         loaded.model.register_forward_hook(pass_time)
         return loaded
@@ -107,6 +108,16 @@ def test_a_planted_delay_is_found_in_every_step(checkpoint, tmp_path, peaks, clo
         assert found["time_per_output_token_s_p99", name] == pytest.approx(STEP_S)
         assert found["first_token_s_p50", name] == pytest.approx(STEP_S)
         assert found["end_to_end_s_p50", name] == pytest.approx(STEP_S * SETTINGS["new_tokens"])
+
+
+def test_no_time_is_below_zero(checkpoint, tmp_path, peaks, clock):
+    """Of two rounds, one twice as slow, a t interval alone would say so."""
+    clock.growth = 1.1
+    settings = SETTINGS | {"batch_sizes": [1], "prompt_tokens": [4], "repeats": 2}
+    scores = profile(str(checkpoint), store=str(tmp_path), **settings).scores
+    cut = [score for score in scores if score.ci_low == 0]
+    assert {"end_to_end_s", "output_tokens_per_s"} <= {score.metric for score in cut}
+    assert all(score.ci_low is None or score.ci_low >= 0 for score in scores)
 
 
 def test_settings_take_turns(result, tmp_path):
