@@ -45,6 +45,9 @@ class RunSettings(BaseModel):
     concurrency: int = Field(
         8, gt=0, le=4096, description="Most requests under way at a time, at an endpoint."
     )
+    requests_per_minute: float | None = Field(
+        None, gt=0, description="Most requests sent to an endpoint a minute, repeated ones too."
+    )
     engine: Literal["local", "ray"] = Field(
         "local", description="What computes: this process, or workers on a Ray cluster."
     )

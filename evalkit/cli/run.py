@@ -33,6 +33,9 @@ def run(
     limit: options.Limit = None,
     batch_size: options.BatchSize = None,
     concurrency: Annotated[int, typer.Option(help=describe("concurrency"))] = 8,
+    requests_per_minute: Annotated[
+        float | None, typer.Option(help=describe("requests_per_minute"))
+    ] = None,
     engine: options.Engine = "local",
     address: options.Address = None,
     workers: options.Workers = None,
@@ -83,6 +86,7 @@ def run(
         "limit": limit,
         "batch_size": batch_size,
         "concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
         "engine": engine,
         "address": address,
         "workers": workers,

@@ -54,7 +54,7 @@ def make_engine_here(
         UsageError: The device or dtype is not available.
     """
     if isinstance(opened, Endpoint):
-        return EndpointEngine(opened, settings.concurrency)
+        return EndpointEngine(opened, settings.concurrency, settings.requests_per_minute)
     return LocalEngine(
         opened,
         device=settings.device,

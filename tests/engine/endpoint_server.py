@@ -72,6 +72,7 @@ class Server:
         most_tokens: More than so many are not streamed, whatever was asked.
         key: What the client has to send, if anything.
         asked: Prompt -> times it was asked.
+        arrived: When each request came, on the monotonic clock.
         most: Most requests under way at a time.
     """
 
@@ -79,7 +80,7 @@ class Server:
         self.model = model
         self.faults, self.wait_s, self.step_s = [], 0.0, 0.0
         self.key, self.logprobs, self.most_tokens = None, True, None
-        self.asked, self.most, self.now = Counter(), 0, 0
+        self.asked, self.arrived, self.most, self.now = Counter(), [], 0, 0
         self.lock = threading.Lock()
         self.url = ""
 
@@ -105,6 +106,7 @@ def handler(server):
             if server.key and self.headers["Authorization"] != f"Bearer {server.key}":
                 return self.send(401, {"error": {"message": "no such key"}})
             with server.lock:
+                server.arrived.append(time.monotonic())
                 server.now += 1
                 server.most = max(server.most, server.now)
             try:

@@ -16,7 +16,7 @@ from evalkit.types import Decoding, Request, RequestKind, Response
 from tests.engine.endpoint_server import FAULTS, Model, serving
 from tests.ports import free_port
 
-WAIT_S, STEP_S = 0.1, 0.05
+WAIT_S, STEP_S, GAP_S = 0.1, 0.05, 0.3
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,20 @@ def test_a_stream_that_is_cut_is_asked_again(server):
     assert sorted(found) == [0, 1, 2]
     assert all(len(response.token_s) == response.output_tokens for response in found.values())
     assert set(server.asked.values()) == {2}
+
+
+def test_no_more_requests_leave_in_a_minute_than_are_allowed(server):
+    """The engine's next call waits for its turn too."""
+    engine = EndpointEngine(open_endpoint(f"openai:{server.url}#tiny"), per_minute=60 / GAP_S)
+    asked = [
+        Request(RequestKind.GENERATE, f"The {word}", decoding=Decoding(max_new_tokens=1))
+        for word in ("a", "b", "c", "d")
+    ]
+    for part in (asked[:3], asked[3:]):
+        assert sum(len(batch) for batch in engine.respond(part)) == len(part)
+    assert len(server.arrived) == len(asked)
+    # The way of the first to the server may have taken longer than that of the last.
+    assert server.arrived[-1] - server.arrived[0] >= (len(asked) - 1.5) * GAP_S
 
 
 def test_planted_waits_are_found(server):

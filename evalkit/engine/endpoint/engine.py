@@ -3,12 +3,13 @@
 import asyncio
 import os
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from evalkit.engine.endpoint.address import Endpoint
 from evalkit.engine.endpoint.calls import GarbledError, NoLogprobsError, answer
+from evalkit.engine.endpoint.pace import Pace
 from evalkit.errors import DataError, EvaluationError, UsageError
 from evalkit.types import Request, RequestKind, Response
 
@@ -31,11 +32,17 @@ class EndpointEngine:
         endpoint: The server and its model.
         concurrency: Most requests under way at a time; timed ones go out one by one, unless they
             are of one batch.
+        per_minute: Most requests sent a minute, repeated ones too; None for no limit.
     """
 
-    def __init__(self, endpoint: Endpoint, concurrency: int = 8) -> None:
+    def __init__(
+        self, endpoint: Endpoint, concurrency: int = 8, per_minute: float | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._concurrency = concurrency
+        self._before_each: list[Callable[..., Any]] = []
+        if per_minute is not None:
+            self._before_each.append(Pace(per_minute))
         self.load_s = 0.0
         self.warnings: list[str] = []
         self.device = None
@@ -117,6 +124,7 @@ class EndpointEngine:
             api_key=os.environ.get("OPENAI_API_KEY") or "none",
             max_retries=RETRIES,
             timeout=TIMEOUT_S,
+            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"request": self._before_each}),
         )
 
     async def _one(
