@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.dashboard_store import make_store, run_id_of
+from evalkit.cli.dashboard import server_command
 from evalkit.results import Store, overview
 from tests.dashboard.browser import browsing, chromium, kept_browser, serving, started
 from tests.ports import free_port
@@ -115,10 +116,7 @@ def plain(context: Any) -> float:
     with tempfile.NamedTemporaryFile("w", suffix=".py") as app:
         app.write(PLAIN_APP)
         app.flush()
-        command = [sys.executable, str(ROOT / "dashboard" / "serve.py"), "run", app.name]
-        command += [f"--server.port={port}", "--server.headless=true"]
-        command += ["--server.fileWatcherType=none", "--runner.postScriptGC=false"]
-        with started(command, port) as (url, _):
+        with started(server_command(Path(app.name), "127.0.0.1", port), port) as (url, _):
             measure(context, url)
             return statistics.median(measure(context, url) for _ in range(REPEATS))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli import options
 from evalkit.cli.output import figure, note, print_table
 from evalkit.cli.recipes import (
     HelpRecipeOption,
@@ -33,9 +34,7 @@ def corpus(
     recipe: RecipeArgument = None,
     out: OutOption = None,
     set_: SetOption = None,
-    mirror: Annotated[
-        Path | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
-    ] = None,
+    mirror: options.MirrorFolder = None,
     include_path: Annotated[list[Path] | None, typer.Option(help=describe("include_path"))] = None,
     help_recipe: HelpRecipeOption = False,
 ) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,7 +44,7 @@ def dashboard(
     else:
         environment[_TOKEN] = os.environ.get(_TOKEN) or _new_token()
     note(f"Serving {store} at http://{_shown(host)}:{port}; stop with Ctrl-C.")
-    _serve(_command(host, port), environment)
+    _serve(server_command(bundled("dashboard") / "app.py", host, port), environment)
 
 
 def _new_token() -> str:
@@ -85,7 +86,8 @@ def _check_address(host: str, port: int) -> None:
         ) from None
 
 
-def _command(host: str, port: int) -> list[str]:
+def server_command(app: Path, host: str, port: int) -> list[str]:
+    """What serves a Streamlit app as the dashboard is served."""
     folder = bundled("dashboard")
     settings = {
         "server.address": host,
@@ -103,7 +105,7 @@ def _command(host: str, port: int) -> list[str]:
     if _is_loopback(host):
         # A web page elsewhere must not reach the store through a name that points here.
         flags += [f"--server.allowedHosts={name}" for name in ("localhost", host)]
-    return [sys.executable, str(folder / "serve.py"), "run", str(folder / "app.py"), *flags]
+    return [sys.executable, str(folder / "serve.py"), "run", str(app), *flags]
 
 
 def _serve(command: list[str], environment: dict[str, str]) -> None:

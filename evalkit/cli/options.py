@@ -1,5 +1,6 @@
 """The options that several commands share; what each means stands in `RunSettings`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,9 @@ Dtype = Annotated[str, typer.Option(help=describe("dtype"))]
 Compile = Annotated[bool, typer.Option("--compile", help=describe("compile"))]
 Seed = Annotated[int, typer.Option(help=describe("seed"))]
 Mirror = Annotated[str | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))]
+MirrorFolder = Annotated[
+    Path | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
+]
 IncludePath = Annotated[list[str] | None, typer.Option(help=describe("include_path"))]
 TrustFunctions = Annotated[list[str] | None, typer.Option(help=describe("trust_functions"))]
 Name = Annotated[str | None, typer.Option(help=describe("name"))]

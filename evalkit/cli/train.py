@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli import options
 from evalkit.cli.output import note
 from evalkit.cli.recipes import HelpRecipeOption, SetOption, overrides
 from evalkit.cli.task_texts import texts_of_tasks
-from evalkit.settings import describe
 
 if TYPE_CHECKING:
     from evalkit.training import Recipe
@@ -35,9 +35,7 @@ def train(
         bool, typer.Option("--resume", help="Go on with the training in the folder, if any.")
     ] = False,
     set_: SetOption = None,
-    mirror: Annotated[
-        Path | None, typer.Option(envvar="EVALKIT_MIRROR", help=describe("mirror"))
-    ] = None,
+    mirror: options.MirrorFolder = None,
     help_recipe: HelpRecipeOption = False,
 ) -> None:
     """Train a series of checkpoints; without a recipe, on the bundled micro-world."""

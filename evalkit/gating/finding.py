@@ -12,7 +12,7 @@ from evalkit.gating.selection import Figure, Question
 from evalkit.gating.verdict import INCOMPLETE, NO_BASELINE, UNDECIDED, Check, Level, Verdict
 from evalkit.metrics.aggregation import AGGREGATIONS
 from evalkit.results import Difference
-from evalkit.results.text import number
+from evalkit.results.text import number, span
 from evalkit.stats import t_p, value_p
 
 # Batch size, order and threads move a mean log-likelihood in its fifth digit; a checkpoint against
@@ -219,20 +219,21 @@ def _ask_value(
         return Finding(check, tested=True)
     p, deviation = _value_test(figure, bound, score, evidence)
     if p is None:
-        return Finding(_by_interval(check, value, bound, defaults))
+        return Finding(_by_interval(check, bound, defaults))
     return Finding(check, tested=True, beyond=True, loss_p=p, deviation=deviation)
 
 
-def _by_interval(check: Check, value: float, bound: float, defaults: Defaults) -> Check:
+def _by_interval(check: Check, bound: float, defaults: Defaults) -> Check:
     """What a value's own interval says of a limit, where it has no test, as a percentile."""
     low, high = check.ci_low, check.ci_high
+    shown = f"{number(check.value)} {span(low, high)}"
     if low is None or high is None:
-        reason = f"{number(value)}, which has no interval to doubt it by"
+        reason = f"{number(check.value)}, which has no interval to doubt it by"
     elif low <= bound <= high:
-        reason = f"{number(value)} [{number(low)}, {number(high)}], with the limit in the interval"
+        reason = f"{shown}, with the limit in the interval"
         return undecided(replace(check, reason=reason), defaults)
     else:
-        reason = f"{number(value)} [{number(low)}, {number(high)}], wholly beyond the limit"
+        reason = f"{shown}, wholly beyond the limit"
     return replace(check, verdict=Verdict.REGRESSED, level="error", reason=reason)
 
 

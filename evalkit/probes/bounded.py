@@ -1,4 +1,4 @@
-"""Intervals of figures that lie between 0 and 1 without being counts."""
+"""Intervals of figures that have bounds without being counts: shares, and times and rates."""
 
 from dataclasses import replace
 
@@ -15,3 +15,8 @@ def bounded_score(score: Score) -> Score:
         return score
     low, high = bounded_interval(score.value, score.stderr, score.n, score.n_clusters)
     return replace(score, ci_low=low, ci_high=high, interval=_STUDENTS[score.interval])
+
+
+def above_zero(score: Score) -> Score:
+    """The score with its interval cut at 0: Student's does not know that times end there."""
+    return score if score.ci_low is None else replace(score, ci_low=max(score.ci_low, 0.0))

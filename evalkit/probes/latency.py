@@ -1,11 +1,11 @@
 """Latency: how long one user waits for a greedy answer, requests sent one after another."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import ClassVar
 
 from evalkit.probes.base import Probe
+from evalkit.probes.bounded import above_zero
 from evalkit.types import (
     Decoding,
     Document,
@@ -72,15 +72,7 @@ class Latency(Probe):
 
     def refine(self, scores: list[Score]) -> list[Score]:
         """The means, none of whose intervals goes below 0."""
-        return above_zero(scores)
-
-
-def above_zero(scores: Sequence[Score]) -> list[Score]:
-    """The scores with their intervals cut at 0: a t interval does not know that times have one."""
-    return [
-        score if score.ci_low is None else replace(score, ci_low=max(score.ci_low, 0.0))
-        for score in scores
-    ]
+        return [above_zero(score) for score in scores]
 
 
 def latencies(response: Response) -> dict[str, tuple[float]]:

@@ -14,7 +14,6 @@ from evalkit.engine.endpoint import EndpointEngine
 from evalkit.engine.local import LocalEngine
 from evalkit.engine.model import make_engine_here, open_model
 from evalkit.errors import UsageError
-from evalkit.probes.latency import above_zero
 from evalkit.profiling.energy import open_meter
 from evalkit.profiling.figures import Machine, by_setting, scores_of
 from evalkit.profiling.peaks import copy_peak, matmul_peak
@@ -59,7 +58,7 @@ def profile(model: str, *, wait: Callable[[], object] = lambda: None, **settings
 
     def finish(means: list[Score]) -> list[Score]:
         batches = by_setting(probe.settings, samples)
-        return above_zero([*scores_of(batches, machines[0], asked.goodput, asked.seed), *means])
+        return [*scores_of(batches, machines[0], asked.goodput, asked.seed), *means]
 
     probe = Profile(asked, partial(_prompts, engine), finish)
     plan = Plan(asked, opened, [PlannedTask(probe, probe.documents(None, 0))], {}, store)

@@ -8,6 +8,7 @@ import numpy as np
 
 from evalkit.engine.endpoint import is_endpoint
 from evalkit.probes import Probe
+from evalkit.probes.bounded import above_zero
 from evalkit.probes.latency import latencies
 from evalkit.profiling.settings import ProfileSettings
 from evalkit.types import (
@@ -166,7 +167,7 @@ class Profile(Probe):
 
     def refine(self, scores: list[Score]) -> list[Score]:
         """Percentiles, rates and the machine's own figures beside the means."""
-        return self._finish(scores)
+        return [above_zero(score) for score in self._finish(scores)]
 
 
 def _side_by_side(settings: ProfileSettings, prompt_tokens: int, size: int) -> Setting:

@@ -1,9 +1,10 @@
 """The endpoint engine: a server answers requests, a bounded number at a time."""
 
 import asyncio
+import math
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,9 +41,7 @@ class EndpointEngine:
     ) -> None:
         self._endpoint = endpoint
         self._concurrency = concurrency
-        self._before_each: list[Callable[..., Any]] = []
-        if per_minute is not None:
-            self._before_each.append(Pace(per_minute))
+        self._pace = Pace(per_minute or math.inf)
         self.load_s = 0.0
         self.warnings: list[str] = []
         self.device = None
@@ -124,7 +123,7 @@ class EndpointEngine:
             api_key=os.environ.get("OPENAI_API_KEY") or "none",
             max_retries=RETRIES,
             timeout=TIMEOUT_S,
-            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"request": self._before_each}),
+            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"request": [self._pace]}),
         )
 
     async def _one(

@@ -8,7 +8,7 @@ class Pace:
     """Lets requests go evenly spaced, each try counted: called by httpx before it sends one.
 
     Args:
-        per_minute: Most requests a minute.
+        per_minute: Most requests a minute; infinite for no limit.
     """
 
     def __init__(self, per_minute: float) -> None:
