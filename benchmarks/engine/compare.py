@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from lm_eval.api.instance import Instance
 
 from benchmarks.engine.worker import Side, Timing, Work, Worker, clock_of, serve
@@ -145,13 +146,17 @@ def compare(workload: Workload, ours: Side, peak: float, repeats: int, model_nam
 
 
 def best_batch_size(workload: Workload, side: Side) -> Side:
-    """HFLM with the batch size that is quickest on the first documents."""
+    """HFLM with the batch size that is quickest on the first documents, of those it can hold."""
     seconds = {}
     with child(side) as hflm:
         hflm.call("time", workload.method, workload.part(WARM_SHARE))
         for size in BATCH_SIZES.get(side.device, BATCH_SIZES_OF_ACCELERATORS):
             hflm.call("use_batch_size", size)
-            timing: Timing = hflm.call("time", workload.method, workload.part(TRIED_SHARE))
+            try:
+                timing: Timing = hflm.call("time", workload.method, workload.part(TRIED_SHARE))
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                continue
             seconds[size] = getattr(timing, clock_of(side.device))
     return replace(side, batch_size=min(seconds, key=lambda size: seconds[size]))
 
