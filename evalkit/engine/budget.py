@@ -14,6 +14,8 @@ LOGIT_BYTES = 2**26
 CACHE_BYTES = 2**30
 # An accelerator answers a few tokens no sooner than many: everything is so many times larger there.
 ACCELERATOR = 8
+# Its memory holds the logits of a pass as large as that.
+LOGITS_OF_ACCELERATORS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,12 @@ class Budget:
             batch_size: Most requests in a pass.
         """
         vocabulary = model.config.get_text_config().vocab_size
-        scale = 1 if device.type == "cpu" else ACCELERATOR
+        is_cpu = device.type == "cpu"
+        scale = 1 if is_cpu else ACCELERATOR
+        logits = LOGIT_BYTES if is_cpu else LOGITS_OF_ACCELERATORS * LOGIT_BYTES
         return cls(
             tokens=scale * TOKENS,
-            predictions=max(64, scale * LOGIT_BYTES // (4 * vocabulary)),
+            predictions=max(64, logits // (4 * vocabulary)),
             rows=batch_size or scale * ROWS,
             spans=batch_size,
             cache_bytes=scale * CACHE_BYTES,

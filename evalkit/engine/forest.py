@@ -52,6 +52,12 @@ class Pass:
         """Row of the pass's logits, one a distinct place in order, that each prediction reads."""
         return np.unique(self.places, return_inverse=True)[1]
 
+    def path(self, place: int) -> Places:
+        """Positions of a token, its ancestors and the trunks below, where these stand in front."""
+        below = int(self.depths[0])
+        own = np.arange(place + 1)
+        return np.concatenate([np.arange(below), below + own[self.ends[: place + 1] > place]])
+
 
 class _Work(NamedTuple):
     """A run of sorted spans whose first `start` tokens are shared and lie in `level` trunks."""

@@ -5,15 +5,16 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from evalkit.engine import plain
 from evalkit.engine.attention import attending
 from evalkit.engine.budget import Budget, is_out_of_memory
 from evalkit.engine.forest import plan_passes
-from evalkit.engine.forward import ForestAttention, ForestRunner, KeyValues
+from evalkit.engine.forward import ForestRunner, on_device
 from evalkit.engine.loading import LoadedModel
+from evalkit.engine.recording import RecordedSteps, can_record
 from evalkit.engine.rows import RowCache
 from evalkit.engine.step import Step, StepDecoder
 from evalkit.engine.tokenization import Span
@@ -187,6 +188,13 @@ class _Decoder:
         self._prefill = prefill
         lengths = torch.zeros(self._slots, dtype=torch.long, device=self._device)
         self._cache = RowCache(self._slots, capacity, lengths)
+        # Recording takes longer than a token, which must not be the one that is timed.
+        is_timed = any(row.times is not None for row in rows)
+        self._recorded = (
+            RecordedSteps(self._model, self._cache)
+            if can_record(self._model) and not is_timed
+            else None
+        )
 
     @torch.inference_mode()
     def run(self) -> Iterator[list[Row]]:
@@ -208,25 +216,35 @@ class _Decoder:
         spans = [Span((*row.prompt, 0), 1) for row in rows]
         for step in plan_passes(spans, self._prefill, self._prefill):
             logits, plan = self._runner.run(step, remember=True)
-            for place, line, owner in zip(step.places, step.rows, step.owners, strict=True):
-                self._writer.choose(logits[line : line + 1], [rows[owner]])
-                self._cache.insert(len(self._active) + int(owner), _path(plan, int(place)))
+            if not len(step.places):
+                continue
+            lines = on_device(step.rows, self._device)
+            self._writer.choose(logits[lines], [rows[owner] for owner in step.owners])
+            places = len(self._active) + step.owners
+            self._cache.insert(places, [step.path(at) for at in step.places], plan.with_prefix())
         self._active += rows
         return self._leave()
 
     def _step(self) -> list[Row]:
-        count = len(self._active)
-        newest = torch.tensor([[row.tokens[-1]] for row in self._active], device=self._device)
+        newest = [row.tokens[-1] for row in self._active]
+        if self._recorded:
+            longest = max(len(row.prompt) + len(row.tokens) for row in self._active)
+            logits = self._recorded.logits(newest, longest)
+        else:
+            logits = self._predict(newest)
+        self._cache.advance(len(newest))
+        self._writer.choose(logits, self._active)
+        return self._leave()
+
+    def _predict(self, newest: list[int]) -> Tensor:
         with attending(self._cache):
-            logits = self._model(
-                input_ids=newest,
-                position_ids=self._cache.lengths[:count, None],
+            logits: Tensor = self._model(
+                input_ids=torch.tensor(newest, device=self._device)[:, None],
+                position_ids=self._cache.lengths[: len(newest), None],
                 logits_to_keep=1,
                 use_cache=False,
             ).logits[:, -1]
-        self._cache.advance(count)
-        self._writer.choose(logits, self._active)
-        return self._leave()
+        return logits
 
     def _leave(self) -> list[Row]:
         """Take finished rows out, the last one moving into each gap."""
@@ -246,17 +264,3 @@ def _bytes_per_token(loaded: LoadedModel) -> int:
     (step,) = plan_passes([Span((loaded.prefix_token, 0), 1)], 1, 1)
     _, plan = ForestRunner(loaded).run(step, remember=True)
     return sum(part.nbytes for pair in plan.own.values() for part in pair)
-
-
-def _path(plan: ForestAttention, place: int) -> dict[int, KeyValues]:
-    """Keys and values, each (heads, tokens, size), of a token, its ancestors and the prefix."""
-    ends = plan.step.ends
-    path = torch.from_numpy(np.flatnonzero((np.arange(len(ends)) <= place) & (ends > place)))
-    pieces = {}
-    for layer, own in plan.own.items():
-        parts = tuple(part[0].index_select(1, path.to(part.device)) for part in own)
-        if plan.prefix:
-            before = plan.prefix[layer]
-            parts = tuple(torch.cat([b[0], p], 1) for b, p in zip(before, parts, strict=True))
-        pieces[layer] = (parts[0], parts[1])
-    return pieces

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from evalkit.engine.forward import on_device
 
-# Rows of logits that stay in a processor's cache while they are summed.
-CHUNK = 8
+# Rows of logits that stay in a processor's cache while they are summed; on an accelerator, those
+# whose copies are small beside the logits themselves.
+CHUNK, CHUNK_OF_ACCELERATORS = 8, 1024
 
 
 @torch.inference_mode()
@@ -23,11 +24,11 @@ def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[Tensor,
     """
     row, target = (on_device(part, logits.device) for part in (rows, targets))
     picked = logits[row, target].float()
-    if logits.device.type != "cpu":
-        totals = logits.float().logsumexp(-1)
-        return picked - totals[row], logits.argmax(-1)[row] == target
-    parts = torch.split(logits, CHUNK)
+    is_cpu = logits.device.type == "cpu"
+    parts = torch.split(logits, CHUNK if is_cpu else CHUNK_OF_ACCELERATORS)
     totals = torch.cat([part.float().logsumexp(-1) for part in parts])
+    if not is_cpu:
+        return picked - totals[row], logits.argmax(-1)[row] == target
     # A comparison with the largest is many times quicker than asking for its place.
     right = picked == torch.cat([part.amax(-1) for part in parts]).float()[row]
     hits = right.nonzero()[:, 0]

@@ -1,15 +1,18 @@
 """Keys and values of texts in the making: one row a text, each with a length of its own."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from evalkit.engine.attention import Layer
-from evalkit.engine.forward import KeyValues
+from evalkit.engine.forward import KeyValues, on_device
+
+Layers = Mapping[int, KeyValues]
 
 # Rows that attend in one call on a CPU, where it costs as much as the longest of them.
 TOGETHER = 8
@@ -39,18 +42,36 @@ class RowCache:
     _masks: dict[int | None, Tensor] = field(default_factory=dict)
     _parts: list[tuple[int, int, int]] | None = None
 
-    def insert(self, row: int, pieces: Mapping[int, KeyValues]) -> None:
-        """Put a prompt's keys and values, each (heads, tokens, size), into a row."""
-        for layer, (key, value) in pieces.items():
+    def insert(
+        self, rows: NDArray[np.int64], paths: Sequence[NDArray[np.int64]], laid: Layers
+    ) -> None:
+        """Put the keys and values of prompts into rows.
+
+        Args:
+            rows: Row of each prompt.
+            paths: Where each prompt's tokens lie in `laid`, in their order.
+            laid: Keys and values of a pass and of what it stands on, each (1, heads, tokens, size).
+        """
+        device = self.lengths.device
+        counts = np.array([len(path) for path in paths])
+        row, place, source = (
+            on_device(part, device)
+            for part in (
+                np.repeat(rows, counts),
+                np.concatenate([np.arange(count) for count in counts]),
+                np.concatenate(paths),
+            )
+        )
+        for layer, pair in laid.items():
             if layer not in self._layers:
-                self._layers[layer] = tuple(
-                    _zeros(part, self.rows, part.shape[0], self.capacity, part.shape[2])
-                    for part in (key, value)
-                )  # type: ignore[assignment]
-            keys, values = self._layers[layer]
-            keys[row, :, : key.shape[1]] = key
-            values[row, :, : value.shape[1]] = value
-            self.lengths[row] = key.shape[1]
+                key, value = (self._room_for(part) for part in pair)
+                self._layers[layer] = key, value
+            for kept, part in zip(self._layers[layer], pair, strict=True):
+                kept[row, :, place] = part[0].index_select(1, source).transpose(0, 1)
+        self.lengths[on_device(rows, device)] = on_device(counts, device)
+
+    def _room_for(self, part: Tensor) -> Tensor:
+        return _zeros(part, self.rows, part.shape[1], self.capacity, part.shape[3])
 
     def move(self, source: int, target: int) -> None:
         """Overwrite a row with another."""
@@ -80,6 +101,14 @@ class RowCache:
             for low, high, longest in parts
         ]
         return torch.cat(found) if len(found) > 1 else found[0]
+
+    def expect(self, rows: int, longest: int) -> None:
+        """Let the next pass be one of so many rows that attend together over so many tokens.
+
+        Asks the device nothing.
+        """
+        self._masks.clear()
+        self._parts = [(0, rows, longest)]
 
     def _parts_of(self, ends: Tensor) -> list[tuple[int, int, int]]:
         """(first row, one past the last, tokens of the longest) of rows that attend together.

@@ -41,12 +41,12 @@ class Writer:
         """Append each row's next token; logits have shape (rows, vocabulary)."""
         # The largest is NaN or infinite where any of them is.
         largest, places = logits.max(-1)
-        broken = (~largest.isfinite()).tolist()
-        chosen: list[int] = places.tolist()
+        found = torch.stack([places, largest.isfinite().long()]).tolist()
+        chosen: list[int] = found[0]
         now = time.perf_counter()  # the device has caught up, for the figures are here
         for i, row in enumerate(rows):
-            row.is_finite = row.is_finite and not broken[i]
-            if row.random is not None and not broken[i]:
+            row.is_finite = row.is_finite and bool(found[1][i])
+            if row.random is not None and found[1][i]:
                 chosen[i] = _sample(logits[i].float().cpu(), row.decoding, row.random)
             row.tokens.append(chosen[i])
             if row.times is not None:

@@ -3,10 +3,13 @@
 import pytest
 import torch
 
+from evalkit.engine import generation, recording
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.engine.local import LocalEngine
+from evalkit.types import Decoding, Request, RequestKind
 from tests.checkpoints import make_checkpoint
 from tests.engine.test_budget import answers, every_kind, same
+from tests.engine.test_scoring import ask
 
 pytestmark = pytest.mark.skipif(
     not torch.accelerator.is_available(), reason="needs an accelerator, and there is none"
@@ -30,3 +33,22 @@ def test_bfloat16_is_laid_into_forests_too(checkpoint):
 def test_attention_builds_no_program_for_each_new_shape(checkpoint):
     LocalEngine(open_checkpoint(checkpoint), device="auto")
     assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
+def test_recorded_steps_say_what_steps_say(checkpoint, monkeypatch):
+    """Texts long enough that their steps are recorded, of rows that leave and enter."""
+    engine = LocalEngine(open_checkpoint(checkpoint), device="auto", batch_size=8)
+    if engine.device.type != "cuda":
+        pytest.skip("only CUDA has graphs")
+    assert recording.can_record(engine.loaded.model)
+    asked = [
+        Request(RequestKind.GENERATE, f"{i} bakers", decoding=Decoding(max_new_tokens=5 + i % 24))
+        for i in range(40)
+    ]
+    made, record = [], recording.cuda_graph
+    monkeypatch.setattr(recording, "cuda_graph", lambda *a: made.append(1) or record(*a))
+    monkeypatch.setattr(recording, "TOKENS", 16)
+    texts = [response.text for response in ask(engine, asked)]
+    assert made
+    monkeypatch.setattr(generation, "can_record", lambda model: False)
+    assert texts == [response.text for response in ask(engine, asked)]

@@ -1,9 +1,12 @@
 """Generation: greedy equals transformers, stop strings are exact, neighbours do not matter."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from evalkit.engine import generation, recording
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import UsageError
@@ -17,6 +20,8 @@ PROMPTS = [
     "Question: What is the capital? Answer:",
     "one two three four five six seven",
 ]
+
+TEXT = "The baker said that she had bread to sell at the old market"
 
 
 def request(prompt, **decoding):
@@ -102,28 +107,16 @@ def test_more_new_tokens_than_context_is_refused(engine):
         generate(engine, PROMPTS[:1], max_new_tokens=64)
 
 
-def test_rows_that_leave_and_enter_change_no_text(folder):
-    """Sixty prompts of many lengths through three rows, through many, and one by one."""
-    words = [
-        "The",
-        "baker",
-        "said",
-        "that",
-        "she",
-        "had",
-        "bread",
-        "to",
-        "sell",
-        "at",
-        "the",
-        "old",
-        "market",
-    ]
+def sixty():
+    """Prompts of many lengths, and texts of many."""
+    words = TEXT.split()
     prompts = [" ".join(words[i % 5 : 5 + i % 9]) for i in range(60)]
-    requests = [
-        Request(RequestKind.GENERATE, f"{i} {p}", decoding=Decoding(max_new_tokens=3 + i % 11))
-        for i, p in enumerate(prompts)
-    ]
+    return [request(f"{i} {p}", max_new_tokens=3 + i % 11) for i, p in enumerate(prompts)]
+
+
+def test_rows_that_leave_and_enter_change_no_text(folder):
+    """Through three rows, through many, and one by one."""
+    requests = sixty()
     few, many = (
         ask(LocalEngine(open_checkpoint(folder), device="cpu", batch_size=size), requests)
         for size in (3, None)
@@ -131,6 +124,34 @@ def test_rows_that_leave_and_enter_change_no_text(folder):
     single = LocalEngine(open_checkpoint(folder), device="cpu")
     alone = [ask(single, [request])[0] for request in requests]
     assert [r.text for r in few] == [r.text for r in many] == [r.text for r in alone]
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_recorded_steps_change_no_text(folder, monkeypatch, works):
+    """As on CUDA: rows and tokens rounded up, a size recorded once; or refused by the device."""
+    recorded = []
+
+    def record(run, pool):
+        recorded.append(run.args)
+        if not works:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        return run, pool
+
+    engine = LocalEngine(open_checkpoint(folder), device="cpu", batch_size=7)
+    expected = [response.text for response in ask(engine, sixty())]
+    monkeypatch.setattr(generation, "can_record", lambda model: True)
+    monkeypatch.setattr(recording, "cuda_graph", record)
+    monkeypatch.setattr(recording, "TOKENS", 8)
+    assert [response.text for response in ask(engine, sixty())] == expected
+    assert len(recorded) == len(set(recorded)) > 1
+
+
+def test_steps_are_not_recorded_where_a_hook_watches(engine):
+    on_cuda = SimpleNamespace(device=torch.device("cuda"), _forward_pre_hooks={}, _forward_hooks={})
+    assert recording.can_record(on_cuda)
+    on_cuda._forward_hooks[0] = print
+    assert not recording.can_record(on_cuda)
+    assert not recording.can_record(engine.loaded.model)
 
 
 def test_a_model_without_planned_attention_generates_too(tmp_path):
