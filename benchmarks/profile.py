@@ -35,7 +35,6 @@ SETTINGS: dict[str, Any] = {
     "batch_sizes": [1, 4],
     "prompt_tokens": [32],
     "new_tokens": 64,
-    "repeats": 40,
     "device": "cpu",
 }
 STEP_S, WAIT_S = 0.020, 0.100
@@ -50,12 +49,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.profile")
     parser.add_argument("models", nargs="+", help="checkpoint folders")
     parser.add_argument("--profiles", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=40, help="timed batches of each setting")
     parser.add_argument("--output", type=Path, default=REPORTS)
     chosen = parser.parse_args()
     findings = []
     for model in chosen.models:
         with tempfile.TemporaryDirectory() as store:
-            for finding in measure(model, store, chosen.profiles):
+            for finding in measure(model, store, chosen.profiles, chosen.rounds):
                 findings.append((Path(model).name, finding))
                 print(_row(*findings[-1]), flush=True)
     lines = [
@@ -99,34 +99,35 @@ def _row(model: str, finding: Finding) -> str:
     return f"| {model} | {finding.what} | {finding.found:.1%} | {promised} | {finding.verdict} |"
 
 
-def measure(model: str, store: str, profiles: int) -> Iterator[Finding]:
+def measure(model: str, store: str, profiles: int, rounds: int) -> Iterator[Finding]:
     """Each promise in turn."""
     found, own = [], []
+    settings = {**SETTINGS, "repeats": rounds, "store": store}
     for _ in range(profiles):
         own.append(_products(model))
-        found.append(_medians(profile(model, store=store, **SETTINGS).scores))
+        found.append(_medians(profile(model, **settings).scores))
     unrest = _spread(own)
     yield Finding("furthest of the same products, without evalkit", unrest, None)
     what = f"furthest p50 of {profiles} profiles from their median, one after another"
     yield Finding(what, _furthest(found), MOST["spread"], unrest)
-    in_turn = _in_turn([model] * profiles, store)
+    in_turn = _in_turn([model] * profiles, settings)
     what = f"furthest p50 of {profiles} profiles from their median, batch by batch in turn"
     yield Finding(what, _furthest(in_turn), MOST["spread"])
-    yield from _planted(model, store)
+    yield from _planted(model, settings)
     yield Finding("100 ms planted in a server, missed by", _served(model, store), MOST["delay"])
     what = "first token and the gaps after it against a clock outside"
     yield Finding(what, _parts(model), MOST["parts"])
     yield Finding("end-to-end, timed against not timed", _overhead(model), MOST["overhead"])
 
 
-def _in_turn(models: Sequence[str], store: str) -> list[Medians]:
+def _in_turn(models: Sequence[str], settings: dict[str, Any]) -> list[Medians]:
     """Medians of profiles that are taken side by side."""
-    opened = Store(store)
-    runs = profile_in_turns([(model, {**SETTINGS, "store": store}) for model in models])
+    opened = Store(settings["store"])
+    runs = profile_in_turns([(model, settings) for model in models])
     return [_medians(opened.scores([run]).itertuples()) for run in runs]
 
 
-def _planted(model: str, store: str) -> Iterator[Finding]:
+def _planted(model: str, settings: dict[str, Any]) -> Iterator[Finding]:
     """How well a delay in every step is found.
 
     A forward pass is slower itself after a wait, for the cores and their caches have gone to other
@@ -134,7 +135,7 @@ def _planted(model: str, store: str) -> Iterator[Finding]:
     """
     with tempfile.TemporaryDirectory() as folder:
         copies = [shutil.copytree(model, Path(folder) / how) for how in ("plain", *WAITS)]
-        profiled = _in_turn(list(map(str, copies)), store)
+        profiled = _in_turn(list(map(str, copies)), settings)
         passes = [_passes(copy) for copy in copies]
     for how, slow, slowed in zip(WAITS, profiled[1:], passes[1:], strict=True):
         slower = slowed - passes[0]

@@ -67,7 +67,11 @@ class RowCache:
                 key, value = (self._room_for(part) for part in pair)
                 self._layers[layer] = key, value
             for kept, part in zip(self._layers[layer], pair, strict=True):
-                kept[row, :, place] = part[0].index_select(1, source).transpose(0, 1)
+                heads, size = part.shape[1], part.shape[3]
+                head = torch.arange(heads, device=device)[:, None]
+                # One run of numbers a token and head: many times quicker than by three indices.
+                runs = ((row * heads + head) * self.capacity + place).flatten()
+                kept.view(-1, size)[runs] = part[0].index_select(1, source).reshape(-1, size)
         self.lengths[on_device(rows, device)] = on_device(counts, device)
 
     def _room_for(self, part: Tensor) -> Tensor:

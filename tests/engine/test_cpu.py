@@ -42,6 +42,15 @@ def test_other_precisions_are_left_alone(model):
     assert not cpu.pack_linears(model.to(torch.bfloat16))
 
 
+@pytest.mark.parametrize(("slowness", "packs"), [(0.4, True), (1.1, True), (3.0, False)])
+def test_layers_are_packed_unless_that_is_clearly_slower(monkeypatch, slowness, packs):
+    """Products of few rows gain where those of many, which are measured, are about as quick."""
+    monkeypatch.setattr(
+        cpu, "_seconds", lambda layer, inputs: slowness if isinstance(layer, nn.Module) else 1.0
+    )
+    assert cpu._pays(nn.Linear(64, 64)) is packs
+
+
 def test_a_layer_that_packs_wrongly_is_refused(monkeypatch):
     class Wrong(nn.Module):
         def __init__(self, weight, bias):
