@@ -61,7 +61,8 @@ def main() -> None:
     lines = [
         "# How far a profile can be believed",
         "",
-        "Made by `make bench-profile`. Each line is a promise and what was found of it.",
+        "Made by `make bench-profile`. Each line is a promise and what was found of it, in "
+        f"profiles of {chosen.rounds} timed batches of each setting.",
         "",
         "| checkpoint | what | found | promised | kept |",
         "| --- | --- | --- | --- | --- |",

@@ -155,8 +155,7 @@ def best_batch_size(workload: Workload, side: Side) -> Side:
             try:
                 timing: Timing = hflm.call("time", workload.method, workload.part(TRIED_SHARE))
             except torch.OutOfMemoryError:
-                torch.cuda.empty_cache()
-                continue
+                break  # the larger ones are of no use either
             seconds[size] = getattr(timing, clock_of(side.device))
     return replace(side, batch_size=min(seconds, key=lambda size: seconds[size]))
 

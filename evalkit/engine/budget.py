@@ -14,8 +14,8 @@ LOGIT_BYTES = 2**26
 CACHE_BYTES = 2**30
 # An accelerator answers a few tokens no sooner than many: everything is so many times larger there.
 ACCELERATOR = 8
-# Its memory holds the logits of a pass as large as that.
-LOGITS_OF_ACCELERATORS = 32
+# On CUDA a pass may predict nearly every token: rolling perplexity asks for that.
+CUDA_LOGIT_BYTES = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,8 @@ class Budget:
             batch_size: Most requests in a pass.
         """
         vocabulary = model.config.get_text_config().vocab_size
-        is_cpu = device.type == "cpu"
-        scale = 1 if is_cpu else ACCELERATOR
-        logits = LOGIT_BYTES if is_cpu else LOGITS_OF_ACCELERATORS * LOGIT_BYTES
+        scale = 1 if device.type == "cpu" else ACCELERATOR
+        logits = CUDA_LOGIT_BYTES if device.type == "cuda" else scale * LOGIT_BYTES
         return cls(
             tokens=scale * TOKENS,
             predictions=max(64, logits // (4 * vocabulary)),

@@ -5,17 +5,16 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from evalkit.engine import plain
-from evalkit.engine.attention import attending
 from evalkit.engine.budget import Budget, is_out_of_memory
 from evalkit.engine.forest import plan_passes
 from evalkit.engine.forward import ForestRunner, on_device
 from evalkit.engine.loading import LoadedModel
-from evalkit.engine.recording import RecordedSteps, can_record
-from evalkit.engine.rows import RowCache
+from evalkit.engine.recording import RecordedSteps, Recorder, can_record
+from evalkit.engine.rows import RowCache, next_logits
 from evalkit.engine.step import Step, StepDecoder
 from evalkit.engine.tokenization import Span
 from evalkit.engine.writing import Row, Writer
@@ -43,6 +42,7 @@ class Generator:
     ) -> None:
         self._loaded, self._step = loaded, step
         self._writer = Writer(loaded)
+        self._recorder = Recorder(loaded.device)
         self.budget = budget
         self.cut = 0
         self.bytes_per_token = _bytes_per_token(loaded) if planned else None
@@ -142,8 +142,9 @@ class Generator:
                     self._step, self._writer, rows, slots, self._loaded.device
                 ).run()
             else:
+                recorder = self._recorder if can_record(self._loaded.model) else None
                 yield from _Decoder(
-                    self._loaded, self._writer, self.budget.tokens, rows, slots, capacity
+                    self._loaded, self._writer, self.budget.tokens, rows, slots, capacity, recorder
                 ).run()
             return
         for row in rows:
@@ -178,6 +179,7 @@ class _Decoder:
         rows: list[Row],
         slots: int,
         capacity: int,
+        recorder: Recorder | None,
     ) -> None:
         self._model, self._device = loaded.model, loaded.device
         self._writer = writer
@@ -188,11 +190,11 @@ class _Decoder:
         self._prefill = prefill
         lengths = torch.zeros(self._slots, dtype=torch.long, device=self._device)
         self._cache = RowCache(self._slots, capacity, lengths)
-        # Recording takes longer than a token, which must not be the one that is timed.
+        # To record a step takes longer than a token, which must not be one whose time is asked.
         is_timed = any(row.times is not None for row in rows)
         self._recorded = (
-            RecordedSteps(self._model, self._cache)
-            if can_record(self._model) and not is_timed
+            RecordedSteps(self._model, self._cache, recorder)
+            if recorder and recorder.works and not is_timed
             else None
         )
 
@@ -231,20 +233,11 @@ class _Decoder:
             longest = max(len(row.prompt) + len(row.tokens) for row in self._active)
             logits = self._recorded.logits(newest, longest)
         else:
-            logits = self._predict(newest)
+            ids = on_device(np.array(newest), self._device)
+            logits = next_logits(self._model, self._cache, ids[:, None])
         self._cache.advance(len(newest))
         self._writer.choose(logits, self._active)
         return self._leave()
-
-    def _predict(self, newest: list[int]) -> Tensor:
-        with attending(self._cache):
-            logits: Tensor = self._model(
-                input_ids=torch.tensor(newest, device=self._device)[:, None],
-                position_ids=self._cache.lengths[: len(newest), None],
-                logits_to_keep=1,
-                use_cache=False,
-            ).logits[:, -1]
-        return logits
 
     def _leave(self) -> list[Row]:
         """Take finished rows out, the last one moving into each gap."""
@@ -256,6 +249,8 @@ class _Decoder:
                 if place < len(self._active):
                     self._active[place] = last
                     self._cache.move(len(self._active), place)
+        if done:
+            self._cache.leave(len(self._active))
         return done
 
 

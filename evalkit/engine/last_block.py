@@ -37,3 +37,6 @@ def _widen(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor
     whole = output.new_zeros(len(output), plan.length, output.shape[-1])
     whole[:, plan.wanted] = output
     return whole
+
+
+HOOKS = (_narrow, _widen)

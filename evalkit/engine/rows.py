@@ -3,13 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evalkit.engine.attention import Layer
+from evalkit.engine.attention import Layer, attending
 from evalkit.engine.forward import KeyValues, on_device
 
 Layers = Mapping[int, KeyValues]
@@ -62,16 +63,19 @@ class RowCache:
                 np.concatenate(paths),
             )
         )
+        # One run of numbers a token and head: many times quicker than by three indices.
+        runs: dict[int, Tensor] = {}
         for layer, pair in laid.items():
+            heads = pair[0].shape[1]
             if layer not in self._layers:
                 key, value = (self._room_for(part) for part in pair)
                 self._layers[layer] = key, value
-            for kept, part in zip(self._layers[layer], pair, strict=True):
-                heads, size = part.shape[1], part.shape[3]
+            if heads not in runs:
                 head = torch.arange(heads, device=device)[:, None]
-                # One run of numbers a token and head: many times quicker than by three indices.
-                runs = ((row * heads + head) * self.capacity + place).flatten()
-                kept.view(-1, size)[runs] = part[0].index_select(1, source).reshape(-1, size)
+                runs[heads] = ((row * heads + head) * self.capacity + place).flatten()
+            for kept, part in zip(self._layers[layer], pair, strict=True):
+                size = part.shape[3]
+                kept.view(-1, size)[runs[heads]] = part[0].index_select(1, source).reshape(-1, size)
         self.lengths[on_device(rows, device)] = on_device(counts, device)
 
     def _room_for(self, part: Tensor) -> Tensor:
@@ -84,6 +88,10 @@ class RowCache:
             keys[target, :, :length] = keys[source, :, :length]
             values[target, :, :length] = values[source, :, :length]
         self.lengths[target] = length
+
+    def leave(self, count: int) -> None:
+        """Note that only the first `count` rows are in use."""
+        self.lengths[count:] = 0
 
     def attend(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Append one token to each of the first n rows, n being the batch, and attend."""
@@ -144,6 +152,28 @@ class RowCache:
             mask = torch.zeros(hidden.shape, dtype=dtype, device=ends.device)
             self._masks[window] = mask.masked_fill_(hidden, -torch.inf)[:, None, None]
         return self._masks[window]
+
+
+def next_logits(model: Any, cache: RowCache, newest: Tensor) -> Tensor:
+    """Predictions of a transformers model after the newest token of each row.
+
+    Args:
+        model: Its attention goes by plans.
+        cache: Of the rows; gets the token's keys and values, and is to be advanced afterwards.
+        newest: Token ids, shape (rows, 1).
+
+    Returns:
+        Logits of shape (rows, vocabulary).
+    """
+    with attending(cache):
+        found = model(
+            input_ids=newest,
+            position_ids=cache.lengths[: len(newest), None],
+            logits_to_keep=1,
+            use_cache=False,
+        )
+    logits: Tensor = found.logits[:, -1]
+    return logits
 
 
 def _zeros(like: Tensor, *shape: int) -> Tensor:

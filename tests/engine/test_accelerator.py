@@ -35,9 +35,11 @@ def test_attention_builds_no_program_for_each_new_shape(checkpoint):
     assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
-def test_recorded_steps_say_what_steps_say(checkpoint, monkeypatch):
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_recorded_steps_say_what_steps_say(tmp_path, family, monkeypatch):
     """Texts long enough that their steps are recorded, of rows that leave and enter."""
-    engine = LocalEngine(open_checkpoint(checkpoint), device="auto", batch_size=8)
+    folder = make_checkpoint(tmp_path / family, family)
+    engine = LocalEngine(open_checkpoint(folder), device="auto", batch_size=8)
     if engine.device.type != "cuda":
         pytest.skip("only CUDA has graphs")
     assert recording.can_record(engine.loaded.model)
@@ -45,8 +47,10 @@ def test_recorded_steps_say_what_steps_say(checkpoint, monkeypatch):
         Request(RequestKind.GENERATE, f"{i} bakers", decoding=Decoding(max_new_tokens=5 + i % 24))
         for i in range(40)
     ]
-    made, record = [], recording.cuda_graph
-    monkeypatch.setattr(recording, "cuda_graph", lambda *a: made.append(1) or record(*a))
+    made, record = [], recording.Recorder.record
+    monkeypatch.setattr(
+        recording.Recorder, "record", lambda *given: made.append(1) or record(*given)
+    )
     monkeypatch.setattr(recording, "TOKENS", 16)
     texts = [response.text for response in ask(engine, asked)]
     assert made

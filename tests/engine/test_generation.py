@@ -1,5 +1,6 @@
 """Generation: greedy equals transformers, stop strings are exact, neighbours do not matter."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -126,32 +127,88 @@ def test_rows_that_leave_and_enter_change_no_text(folder):
     assert [r.text for r in few] == [r.text for r in many] == [r.text for r in alone]
 
 
-@pytest.mark.parametrize("works", [True, False])
-def test_recorded_steps_change_no_text(folder, monkeypatch, works):
-    """As on CUDA: rows and tokens rounded up, a size recorded once; or refused by the device."""
-    recorded = []
+class FakeRecorder:
+    """As on CUDA: what is recorded is repeated over the same memory; or refused."""
 
-    def record(run, pool):
-        recorded.append(run.args)
-        if not works:
-            raise RuntimeError("operation not permitted when stream is capturing")
-        return run, pool
+    def __init__(self, refuses):
+        self.refuses, self.works, self.made = refuses, True, []
 
+    def unwaiting(self):
+        return nullcontext()
+
+    def record(self, run, pool):
+        if self.refuses:
+            self.works = False
+            return None
+        self.made.append(run.args)
+        steps = run.func.__self__
+        before = memory(steps)
+
+        def repeat():
+            assert memory(steps) == before
+            run()
+
+        return repeat, pool
+
+
+def memory(steps):
+    kept = [part for pair in steps._cache._layers.values() for part in pair]
+    return [part.data_ptr() for part in (steps._newest, steps._logits, steps._cache.lengths, *kept)]
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Let an engine's steps be recorded."""
+
+    def use(engine, refuses=False):
+        engine._generator._recorder = FakeRecorder(refuses)
+        monkeypatch.setattr(generation, "can_record", lambda model: True)
+        monkeypatch.setattr(recording, "TOKENS", 8)
+        return engine._generator._recorder
+
+    return use
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_recorded_steps_change_no_text(folder, recorded, refuses):
+    """Rows and tokens are rounded up, and a size is recorded once."""
     engine = LocalEngine(open_checkpoint(folder), device="cpu", batch_size=7)
     expected = [response.text for response in ask(engine, sixty())]
-    monkeypatch.setattr(generation, "can_record", lambda model: True)
-    monkeypatch.setattr(recording, "cuda_graph", record)
-    monkeypatch.setattr(recording, "TOKENS", 8)
+    recorder = recorded(engine, refuses)
     assert [response.text for response in ask(engine, sixty())] == expected
-    assert len(recorded) == len(set(recorded)) > 1
+    assert len(recorder.made) == len(set(recorder.made))
+    assert bool(recorder.made) is not refuses
 
 
-def test_steps_are_not_recorded_where_a_hook_watches(engine):
-    on_cuda = SimpleNamespace(device=torch.device("cuda"), _forward_pre_hooks={}, _forward_hooks={})
+def test_a_row_that_left_spoils_no_later_text_behind_a_window(tmp_path, recorded):
+    """A long text leaves the last of eight rows; what enters it later grows as long."""
+    folder = make_checkpoint(tmp_path / "gemma2", "gemma2", sliding_window=4)
+    short = [request(f"{i}", max_new_tokens=new) for i, new in enumerate([28] * 6 + [9])]
+    long = request("7" + " the old" * 8, max_new_tokens=3)
+    later = [request(f"{i}", max_new_tokens=45) for i in (8, 9)]
+    engine = LocalEngine(open_checkpoint(folder), device="cpu", batch_size=8)
+    asked = [*short, long, *later]
+    expected = [response.text for response in ask(engine, asked)]
+    recorded(engine)
+    assert [response.text for response in ask(engine, asked)] == expected
+
+
+def test_timed_texts_are_not_recorded(engine, recorded):
+    recorder = recorded(engine)
+    asked = Request(RequestKind.TIMED, PROMPTS[0], decoding=Decoding(max_new_tokens=30))
+    ask(engine, [asked])
+    assert not recorder.made
+
+
+def test_steps_are_not_recorded_where_a_hook_watches(folder):
+    model = LocalEngine(open_checkpoint(folder), device="cpu").loaded.model
+    assert not recording.can_record(model)
+    on_cuda = SimpleNamespace(device=torch.device("cuda"), modules=model.modules)
     assert recording.can_record(on_cuda)
-    on_cuda._forward_hooks[0] = print
+    hook = next(model.children()).register_forward_hook(lambda *_: None)
     assert not recording.can_record(on_cuda)
-    assert not recording.can_record(engine.loaded.model)
+    hook.remove()
+    assert recording.can_record(on_cuda)
 
 
 def test_a_model_without_planned_attention_generates_too(tmp_path):
