@@ -7,6 +7,7 @@ from parts.charts import curves
 from parts.links import link
 from parts.messages import say, warn_of
 from parts.pick import pick
+from parts.sample import text_block
 from parts.text import digits_for, number, visible
 
 from evalkit.results import (
@@ -204,7 +205,7 @@ def _one(found: Overview, kept: Verdicts) -> None:
         st.text(visible(note))
     if verdict.command:
         st.caption("Reproduce with")
-        st.code(visible(verdict.command), language=None, wrap_lines=True)
+        text_block(verdict.command)
     if (
         verdict.run
         and verdict.baseline

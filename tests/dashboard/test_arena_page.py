@@ -3,7 +3,7 @@
 import pytest
 
 from evalkit.results import pair_documents, read_votes
-from tests.dashboard.test_pages import texts
+from tests.dashboard.test_pages import blocks, texts
 from tests.stores import HOSTILE, make_store
 
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
@@ -30,15 +30,15 @@ def test_the_pair_is_blind_and_the_vote_is_the_runs(open_page, arena):
     app = open_page("arena", arena, rater="ann", task="answers")
     labels = ["A is better", "B is better", "Tie", "Both bad"]
     assert [button.label for button in app.button] == labels
-    shown = [block.value for block in app.code][1:3]
+    shown = blocks(app)[1:3]
     samples = {run: arena.samples(run, "answers").set_index("doc_hash") for run in (EARLY, LATE)}
     click(app, "A is better")
     assert not app.exception
     row = read_votes(arena).rows.iloc[0]
     winner = row["run_a"] if row["verdict"] == "a" else row["run_b"]
     loser = ({EARLY, LATE} - {winner}).pop()
-    assert samples[winner].loc[row["doc_hash"], "responses"][0].rstrip() == shown[0]
-    assert samples[loser].loc[row["doc_hash"], "responses"][0].rstrip() == shown[1]
+    assert samples[winner].loc[row["doc_hash"], "responses"][0] == shown[0]
+    assert samples[loser].loc[row["doc_hash"], "responses"][0] == shown[1]
     assert (row["rater"], row["task"]) == ("ann", "answers")
     blind = [element.value for element in (*app.header, *app.caption, *app.text)]
     assert not any("early" in text or "late" in text for text in blind if "Store" not in text)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from html import unescape
 
 import pytest
 
@@ -17,8 +18,18 @@ PAGES += ["speed", "gate", "arena", "tasks"]
 
 def texts(app):
     """Everything that a page shows as text."""
-    kinds = (app.title, app.header, app.caption, app.text, app.code, app.info, app.warning)
-    return "\n".join(str(element.value) for kind in kinds for element in kind)
+    kinds = (app.title, app.header, app.caption, app.text, app.info, app.warning)
+    return "\n".join([*(str(element.value) for kind in kinds for element in kind), *blocks(app)])
+
+
+def markup(app):
+    """The HTML that a page makes itself."""
+    return [element.proto.body for element in app.get("html")]
+
+
+def blocks(app):
+    """Prompts, answers and commands, as they are read."""
+    return [unescape(re.sub("<[^>]*>", "", body)) for body in markup(app)]
 
 
 def choose(app, label, value):
@@ -171,7 +182,7 @@ def test_a_deep_link_shows_that_sample(open_page, store):
     app = open_page("samples", store, a=LATE, task="facts", doc="31")
     sample = store.samples(LATE, "facts").set_index("doc_id").loc[31]
     assert "Sample 31" in texts(app)
-    assert sample["prompt"] in [block.value for block in app.code]
+    assert sample["prompt"] in blocks(app)
     choices = app.dataframe[1].value
     assert choices["choice"].tolist() == list(sample["choices"])
     shown = [float(text.split()[0]) for text in choices["run0"]]
@@ -182,25 +193,19 @@ def test_what_two_runs_said_differently_is_marked(open_page, store):
     both = [store.samples(run, "translation").set_index("doc_id") for run in (EARLY, LATE)]
     doc = next(i for i in both[0].index if both[0]["answer"][i] != both[1]["answer"][i])
     app = open_page("samples", store, a=EARLY, b=LATE, task="translation", doc=str(doc))
-    marked = [element.proto.body for element in app.get("html")]
-    assert len(marked) == 4
-    for body, sample in zip((marked[0], marked[2]), both, strict=True):
-        assert re.sub("<[^>]*>", "", body) == sample["responses"][doc][0]
-        assert "<mark" in body
+    first = blocks(app).index(both[0]["responses"][doc][0])
+    for place, sample in ((first, both[0]), (first + 2, both[1])):
+        assert blocks(app)[place] == sample["responses"][doc][0]
+        assert "<mark" in markup(app)[place]
     alone = open_page("samples", store, a=EARLY, task="translation", doc=str(doc))
-    assert not alone.get("html")
+    assert not any("<mark" in body for body in markup(alone))
 
 
 def test_marked_hostile_text_is_escaped(open_page, hostile):
     for doc in range(len(HOSTILE)):
         app = open_page("samples", hostile, a=EARLY, b=LATE, task="answers", doc=str(doc))
-        for element in app.get("html"):
-            assert set(re.findall("</?[a-z!]+", element.proto.body)) <= {
-                "<div",
-                "</div",
-                "<mark",
-                "</mark",
-            }
+        for body in markup(app):
+            assert set(re.findall("</?[a-z!]+", body)) <= {"<div", "</div", "<mark", "</mark"}
 
 
 def test_a_sample_that_does_not_exist_is_told(open_page, store):
@@ -234,7 +239,7 @@ def test_tasks_are_listed_with_one_prompt(open_page, store):
     assert table.loc["facts", "metric"] == "acc_norm"
     assert table.loc["facts", "documents"] == 40
     assert table.loc["stories", "family"] == "perplexity"
-    assert store.samples(LATE, "passages")["prompt"][0] in [block.value for block in app.code]
+    assert store.samples(LATE, "passages")["prompt"][0] in blocks(app)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -252,9 +257,9 @@ def test_hostile_text_reaches_no_markup(open_page, hostile, page):
 
 def test_hostile_text_is_shown_as_it_is(open_page, hostile):
     shown = [
-        block.value
+        block
         for doc in range(len(HOSTILE))
-        for block in open_page("samples", hostile, task="answers", doc=str(doc)).code
+        for block in blocks(open_page("samples", hostile, task="answers", doc=str(doc)))
     ]
     for nasty in (HOSTILE[0], HOSTILE[1]):
         assert any(nasty in text for text in shown)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.dashboard.test_pages import texts
+from tests.dashboard.test_pages import blocks, markup, texts
 from tests.results.test_safety import put_in_family
 from tests.stores import HOSTILE, make_store
 
@@ -34,12 +34,12 @@ def test_the_figures_are_those_of_the_store(open_page, safe):
 def test_categories_are_drawn_and_examples_wait_for_a_click(open_page, safe):
     app = open_page("safety", safe, of="facts · acc_norm")
     assert len(app.get("vega_lite_chart")) == 1
-    assert not app.code
+    assert not blocks(app)
     shown = open_page("safety", safe, of="facts · acc_norm", worst="true")
     samples = safe.samples(LATE, "facts")
     wrong = [row.doc_id for row in samples.itertuples() if row.statistics["acc_norm"][0] == 0][:5]
     assert [int(n) for n in re.findall(r"Sample (\d+)", texts(shown))] == wrong
-    assert samples["prompt"][wrong[0]] in [block.value for block in shown.code]
+    assert samples["prompt"][wrong[0]] in blocks(shown)
 
 
 def test_a_figure_without_categories(open_page, safe):
@@ -58,7 +58,8 @@ def test_hostile_examples_stay_text(open_page, tmp_path):
     assert not app.exception
     read_as_markup = [element.value for kind in (app.markdown, app.caption) for element in kind]
     assert not any(nasty and nasty in text for nasty in HOSTILE for text in read_as_markup)
-    assert any("<script>" in block.value for block in app.code)
+    assert any("<script>" in block for block in blocks(app))
+    assert not any("<script" in body for body in markup(app))
 
 
 def test_damaged_samples_are_a_sentence(open_page, tmp_path):
