@@ -73,7 +73,8 @@ class Response:
         text: The generated text.
         prompt_tokens: Tokens in the context.
         output_tokens: Tokens scored or generated.
-        token_s: Seconds from the request to each of its tokens (`TIMED`).
+        token_s: Seconds from the request to each of its tokens (`TIMED`); at an endpoint, to each
+            piece of its stream, which may hold several.
         start_s: Seconds after its batch's start at which it was sent (`TIMED`, at an endpoint).
     """
 
@@ -94,6 +95,16 @@ class Response:
     def total_s(self) -> float | None:
         """Seconds from the request to its last token (`TIMED`)."""
         return self.token_s[-1] if self.token_s else None
+
+    @property
+    def per_token_s(self) -> float | None:
+        """Seconds from the first token to the last, over the tokens after the first (`TIMED`).
+
+        None of an answer of one token, or one that came in one piece.
+        """
+        if self.output_tokens < 2 or len(self.token_s or ()) < 2:
+            return None
+        return ((self.total_s or 0.0) - (self.first_token_s or 0.0)) / (self.output_tokens - 1)
 
 
 @dataclass(slots=True)

@@ -78,9 +78,8 @@ class Latency(Probe):
 def latencies(response: Response) -> dict[str, tuple[float]]:
     """Statistics of one timed response, by the names of `Latency`'s metrics."""
     first, total = response.first_token_s or 0.0, response.total_s or 0.0
-    after_first = response.output_tokens - 1
     figures = {"first_token_s": (first,), "end_to_end_s": (total,)}
     figures["tokens_per_s"] = (response.output_tokens / total,)
-    if after_first > 0:
-        figures["time_per_output_token_s"] = ((total - first) / after_first,)
+    if response.per_token_s is not None:
+        figures["time_per_output_token_s"] = (response.per_token_s,)
     return figures

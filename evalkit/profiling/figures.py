@@ -84,8 +84,8 @@ class Batches:
             "first_token_s": [np.array([t[0] for t in batch]) for batch in times],
             "inter_token_s": [np.concatenate([np.diff(t) for t in batch]) for batch in times],
             "time_per_output_token_s": [
-                np.array([(t[-1] - t[0]) / (len(t) - 1) for t in batch if len(t) > 1])
-                for batch in times
+                np.array([r.per_token_s for r in batch if r.per_token_s is not None])
+                for batch in self.responses
             ],
             "end_to_end_s": [np.array([t[-1] for t in batch]) for batch in times],
         }
@@ -211,12 +211,10 @@ def _good(batch: Sequence[Response], limits: Mapping[str, float]) -> int:
 
 
 def _quantity(response: Response, name: str) -> float:
-    first, total = response.first_token_s or 0.0, response.total_s or 0.0
-    after_first = max(response.output_tokens - 1, 1)
     return {
-        "first_token_s": first,
-        "time_per_output_token_s": (total - first) / after_first,
-        "end_to_end_s": total,
+        "first_token_s": response.first_token_s or 0.0,
+        "time_per_output_token_s": response.per_token_s or 0.0,
+        "end_to_end_s": response.total_s or 0.0,
     }[name]
 
 

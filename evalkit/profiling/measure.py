@@ -70,9 +70,12 @@ def profile(model: str, *, wait: Callable[[], object] = lambda: None, **settings
 
 
 def _prompts(engine: LocalEngine | EndpointEngine, count: int, tokens: int) -> list[str]:
-    """Texts of so many tokens; of an endpoint, whose tokenizer nobody knows, of so many words."""
+    """Texts of so many tokens; of an endpoint, whose tokenizer nobody knows, of so many words.
+
+    What a server has read in an earlier profile it may have kept, so its texts are new each time.
+    """
     if isinstance(engine, EndpointEngine):
-        return plain_prompts(count, tokens, 0)
+        return plain_prompts(count, tokens, time.time_ns())
     return random_prompts(engine.loaded.tokenizer, engine.count_tokens, count, tokens, 0)
 
 

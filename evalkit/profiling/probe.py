@@ -107,11 +107,27 @@ class Profile(Probe):
         self._rounds = settings.repeats + 1
         self._new_tokens = settings.new_tokens
         self._finish = finish
-        most = max(setting.batch_size for setting in self.settings)
+        self._is_served = is_endpoint(settings.model)
         self._prompts: Mapping[int, list[str]] = {
-            tokens: prompts(most, tokens) for tokens in settings.prompt_tokens
+            tokens: prompts(self._needed(tokens), tokens) for tokens in settings.prompt_tokens
         }
         self.config_hash = digest([self.settings, settings.new_tokens, settings.repeats])
+
+    def _sizes(self, tokens: int) -> dict[Setting, int]:
+        """Requests of each setting with prompts of this length, in a round."""
+        return {one: one.batch_size for one in self.settings if one.prompt_tokens == tokens}
+
+    def _needed(self, tokens: int) -> int:
+        """How many prompts of a length are needed; a server may keep what it has read of them."""
+        sizes = self._sizes(tokens).values()
+        return self._rounds * sum(sizes) if self._is_served else max(sizes)
+
+    def _texts(self, setting: Setting, number: int) -> list[str]:
+        """A batch's prompts: at a server some that no batch had before."""
+        sizes = self._sizes(setting.prompt_tokens)
+        earlier = list(sizes.values())[: list(sizes).index(setting)]
+        first = number * sum(sizes.values()) + sum(earlier) if self._is_served else 0
+        return self._prompts[setting.prompt_tokens][first : first + setting.batch_size]
 
     def documents(self, limit: int | None, seed: int) -> list[Document]:
         """One document a request that counts; those of the warm-up go before the first."""
@@ -137,7 +153,7 @@ class Profile(Probe):
     def _batch(self, setting: Setting, number: int) -> list[Request]:
         decoding = Decoding(max_new_tokens=self._new_tokens)
         name = f"{setting.name}-{number}"
-        texts = self._prompts[setting.prompt_tokens]
+        texts = self._texts(setting, number)
         return [
             Request(
                 RequestKind.TIMED,
@@ -147,7 +163,7 @@ class Profile(Probe):
                 start_s=start,
                 at_once=setting.at_once,
             )
-            for text, start in zip(texts, setting.starts(number), strict=False)
+            for text, start in zip(texts, setting.starts(number), strict=True)
         ]
 
     def score(

@@ -61,4 +61,6 @@ class ProfileSettings(RunSettings):
     def _limits(cls, value: dict[str, float]) -> dict[str, float]:
         if unknown := set(value) - set(LIMITED):
             raise ValueError(f"there is no {min(unknown)}; limit {', '.join(LIMITED)}")
+        if any(not 0 < limit < float("inf") for limit in value.values()):
+            raise ValueError("take seconds above 0")
         return value

@@ -62,10 +62,9 @@ def request_times(store: Store, runs: Sequence[str]) -> RequestTimes:
     columns = ["run_id", "task", "prompt_tokens", "output_tokens", "first_token_s", "total_s"]
     rows = pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
     rows = rows.reset_index(drop=True).astype(dict.fromkeys(columns[2:], float))
-    after_first = rows["output_tokens"] - 1
-    rows["per_token_s"] = (rows["total_s"] - rows["first_token_s"]) / after_first.where(
-        after_first > 0
-    )
+    after_first, between = rows["output_tokens"] - 1, rows["total_s"] - rows["first_token_s"]
+    # An answer in one piece has no time between its tokens.
+    rows["per_token_s"] = between / after_first.where((after_first > 0) & (between > 0))
     spent = pd.concat(phases) if phases else pd.DataFrame(columns=["run_id", "phase", "total_s"])
     return RequestTimes(rows, spent.reset_index(drop=True), problems)
 

@@ -70,6 +70,10 @@ class Server:
         wait_s: Pause before the first token.
         step_s: Pause before each further token of a stream.
         most_tokens: More than so many are not streamed, whatever was asked.
+        together: Tokens of a piece of a stream.
+        strict: Whether options of a stream are refused.
+        begins_with: Special token in front of an echoed prompt, counted along in the places of the
+            others, as vLLM does.
         key: What the client has to send, if anything.
         asked: Prompt -> times it was asked.
         arrived: When each request came, on the monotonic clock.
@@ -80,6 +84,7 @@ class Server:
         self.model = model
         self.faults, self.wait_s, self.step_s = [], 0.0, 0.0
         self.key, self.logprobs, self.most_tokens = None, True, None
+        self.begins_with, self.together, self.strict = None, 1, False
         self.asked, self.arrived, self.most, self.now = Counter(), [], 0, 0
         self.lock = threading.Lock()
         self.url = ""
@@ -133,7 +138,10 @@ def handler(server):
                 return self.echo(body)
             tokens, text, before = server.model.generate(body)
             if body.get("stream"):
-                return self.stream(tokens[: server.most_tokens], is_chat, cut=fault == "cut")
+                usage = body.get("stream_options", {}).get("include_usage")
+                if usage and server.strict:
+                    return self.send(422, {"error": {"message": "no such field: stream_options"}})
+                return self.stream(tokens[: server.most_tokens], is_chat, fault == "cut", usage)
             choice = {"index": 0, "finish_reason": "stop"}
             choice |= (
                 {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
@@ -147,25 +155,34 @@ def handler(server):
         def echo(self, body):
             details = server.model.echo(body["prompt"])
             text = "".join(details["tokens"])
+            if server.begins_with:
+                begin_with(server.begins_with, details)
             if not server.logprobs:
                 details, text = None, "x"
             choice = {"index": 0, "text": text, "finish_reason": "length", "logprobs": details}
             self.send(200, {"id": "x", "choices": [choice]})
 
-        def stream(self, tokens, is_chat, cut):
+        def event(self, content):
+            self.wfile.write(f"data: {json.dumps({'id': 'x', **content})}\n\n".encode())
+            self.wfile.flush()
+
+        def stream(self, tokens, is_chat, cut, usage):
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Connection", "close")
             self.end_headers()
             shown = tokens[: len(tokens) // 2] if cut else tokens
-            for number, token in enumerate(shown):
+            size = server.together
+            pieces = [shown[place : place + size] for place in range(0, len(shown), size)]
+            for number, piece in enumerate(pieces):
                 time.sleep(server.step_s if number else 0.0)
-                piece = server.model.tokenizer.decode([token]) or "?"
-                part = {"delta": {"content": piece}} if is_chat else {"text": piece}
-                end = "stop" if token is tokens[-1] and number == len(tokens) - 1 else None
-                event = {"id": "x", "choices": [{"index": 0, "finish_reason": end, **part}]}
-                self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
-                self.wfile.flush()
+                text = server.model.tokenizer.decode(piece) or "?"
+                part = {"delta": {"content": text}} if is_chat else {"text": text}
+                end = "stop" if not cut and number == len(pieces) - 1 else None
+                self.event({"choices": [{"index": 0, "finish_reason": end, **part}]})
+            if usage and not cut:
+                told = {"prompt_tokens": 7, "completion_tokens": len(tokens), "total_tokens": 0}
+                self.event({"choices": [], "usage": told})
             if not cut:
                 self.wfile.write(b"data: [DONE]\n\n")
             self.close_connection = True
@@ -184,6 +201,15 @@ def handler(server):
             self.close_connection = cut
 
     return Handler
+
+
+def begin_with(token, details):
+    """Put a special token first, and make places of lengths."""
+    details["tokens"].insert(0, token)
+    for name in ("token_logprobs", "top_logprobs"):
+        details[name].insert(0, None)
+    lengths = [len(each) for each in details["tokens"]]
+    details["text_offset"] = [sum(lengths[:place]) for place in range(len(lengths))]
 
 
 class QuietServer(ThreadingHTTPServer):

@@ -11,6 +11,7 @@ import pytest
 
 import evalkit
 from evalkit.engine.endpoint import EndpointEngine, open_endpoint
+from evalkit.engine.endpoint.calls import GarbledError, token_places
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.types import Decoding, Request, RequestKind, Response
 from tests.engine.endpoint_server import FAULTS, Model, serving
@@ -54,6 +55,30 @@ def test_scores_are_those_of_the_local_engine(server, checkpoint, task_folder, t
                 pytest.approx(list(b), abs=1e-3) if task == "toy_choice" else list(b)
             )
         assert [list(a) for a in ours.is_greedy] == [list(b) for b in theirs.is_greedy]
+
+
+def test_a_special_token_in_front_moves_no_border(server):
+    """vLLM counts it in the places of the tokens after it."""
+    engine = EndpointEngine(open_endpoint(f"openai:{server.url}#tiny"))
+    asked = [
+        Request(RequestKind.LOGLIKELIHOOD, context, continuation)
+        for context in ("The baker", "A farmer went to town, and he", "one two")
+        for continuation in (" said", " met a teacher", " three four five")
+    ]
+    plain = dict(pair for batch in engine.respond(asked) for pair in batch)
+    server.begins_with = "<|begin_of_text|>"
+    marked = dict(pair for batch in engine.respond(asked) for pair in batch)
+    assert marked == plain
+
+
+def test_tokens_are_found_in_their_text():
+    text = "né à"
+    whole = ["n", "é", " à", "!"]
+    assert token_places(whole, [0, 1, 2, 4], text) == [0, 1, 2, 4]
+    bytewise = ["<s>", "n", "", "é", " à", "!"]
+    assert token_places(bytewise, [0, 3, 4, 4, 5, 7], text) == [None, 0, 1, 1, 2, 4]
+    with pytest.raises(GarbledError, match="not those of the prompt"):
+        token_places(["n", "x"], [0, 1], "ny")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -109,6 +134,22 @@ def test_planted_waits_are_found(server):
     ((_, response),) = next(engine.respond([request]))
     assert response.first_token_s >= WAIT_S
     assert response.total_s >= WAIT_S + 3 * STEP_S
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_tokens_are_counted_by_the_server_where_it_says(server, strict):
+    """A piece of a stream may hold several tokens; a server that refuses the question says none."""
+    server.together, server.step_s, server.strict = 4, STEP_S, strict
+    request = Request(RequestKind.TIMED, "The baker", decoding=Decoding(max_new_tokens=12))
+    ((found,),) = EndpointEngine(open_endpoint(f"openai:{server.url}#tiny")).respond([request])
+    response = found[1]
+    assert len(response.token_s) == 3
+    assert response.output_tokens == (3 if strict else 12)
+    assert response.prompt_tokens == (0 if strict else 7)
+    tokens_after = 2 if strict else 11
+    assert response.per_token_s == pytest.approx(
+        (response.total_s - response.first_token_s) / tokens_after
+    )
 
 
 def test_timed_requests_do_not_wait_for_whoever_takes_the_answers(server):
@@ -172,6 +213,9 @@ def test_a_run_goes_on_where_the_server_failed(
     [
         ("openai:localhost#m", "no address of an endpoint"),
         ("openai:http://127.0.0.1:1/v1", "no address of an endpoint"),
+        ("openai:http://[::1/v1#m", "no address of an endpoint"),
+        ("openai:http://127.0.0.1:abc/v1#m", "no address of an endpoint"),
+        ("openai:http://127.0.0.1:99999/v1#m", "no address of an endpoint"),
         ("openai:http://me:secret@127.0.0.1:1/v1#m", "OPENAI_API_KEY"),
     ],
 )

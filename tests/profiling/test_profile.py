@@ -176,6 +176,8 @@ def test_what_does_not_fit_is_left_out_or_refused(checkpoint, tmp_path, peaks):
         (["--batch-sizes", "one"], "--batch-sizes"),
         (["--goodput", "speed=3"], "there is no speed"),
         (["--goodput", "speed"], "not of the form"),
+        (["--goodput", "end_to_end_s=nan"], "above 0"),
+        (["--goodput", "end_to_end_s=-1"], "above 0"),
         (["--new-tokens", "1"], "--new-tokens"),
     ],
 )

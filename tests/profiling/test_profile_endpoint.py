@@ -32,6 +32,8 @@ def test_closed_and_open_loop(server, evalkit_command, tmp_path):
         "prompt5-concurrency1": 6, "prompt5-concurrency3": 18, "prompt5-rate40": 8,
     }  # fmt: skip
     assert (requests.first_token_s >= WAIT_S).all()
+    # Whatever a server keeps of a prompt is of no use to a later request.
+    assert set(server.asked.values()) == {1}
     scores = evalkit.load_scores(tmp_path)
     assert "model_flop_utilisation" not in set(scores.metric)
 

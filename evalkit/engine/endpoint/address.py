@@ -69,8 +69,12 @@ def open_endpoint(model: str) -> Endpoint:
     """
     scheme, _, rest = model.partition(":")
     url, _, name = rest.partition("#")
-    parts: Any = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc or not name:
+    try:
+        parts: Any = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of a port or an IPv6 address
+        is_url = False
+    if not is_url or not name:
         raise UsageError(
             f"--model {without_secrets(model)} is no address of an endpoint; write it as {EXAMPLE}."
         )

@@ -1,7 +1,7 @@
 """One request to an OpenAI-compatible server, and its answer."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evalkit.engine.endpoint.address import Endpoint
@@ -9,6 +9,7 @@ from evalkit.types import Decoding, Request, RequestKind, Response
 
 # The API takes no more; texts are cut at the others afterwards.
 MOST_STOPS = 4
+_USAGE = {"include_usage": True}
 
 
 class GarbledError(Exception):
@@ -55,9 +56,20 @@ async def _generated(client: Any, endpoint: Endpoint, request: Request) -> Respo
 
 
 async def _timed(client: Any, endpoint: Endpoint, request: Request) -> Response:
-    """A token counts when its piece of the stream is here; the server decides how many it sends."""
+    """The server decides how many tokens a piece of its stream has, and says how many it made.
+
+    Where it does not say, each piece counts as a token.
+    """
+    import openai
+
     start = time.perf_counter()
-    stream = await _create(client, endpoint, request.context, request.decoding, stream=True)
+    try:
+        stream = await _create(
+            client, endpoint, request.context, request.decoding, stream=True, stream_options=_USAGE
+        )
+    except (openai.BadRequestError, openai.UnprocessableEntityError):  # perhaps of the options
+        start = time.perf_counter()
+        stream = await _create(client, endpoint, request.context, request.decoding, stream=True)
     pieces, times, usage, ended = [], [], None, False
     async for event in stream:
         usage = getattr(event, "usage", None) or usage
@@ -72,7 +84,7 @@ async def _timed(client: Any, endpoint: Endpoint, request: Request) -> Response:
     return Response(
         text="".join(pieces),
         prompt_tokens=usage.prompt_tokens if usage else 0,
-        output_tokens=len(times),
+        output_tokens=usage.completion_tokens if usage else len(times),
         token_s=tuple(times),
     )
 
@@ -97,12 +109,16 @@ async def _scored(client: Any, endpoint: Endpoint, request: Request) -> Response
     border, end = len(context), len(whole)
     total, greedy, scored, before = 0.0, True, 0, 0
     tops = details.top_logprobs or [None] * len(details.tokens)
-    for token, value, offset, top in zip(
-        details.tokens, details.token_logprobs, details.text_offset, tops, strict=True
+    places = token_places(details.tokens, details.text_offset, whole)
+    for token, value, place, top in zip(
+        details.tokens, details.token_logprobs, places, tops, strict=True
     ):
-        if offset >= end:
+        if place is None:
+            continue
+        if place >= end:
             break
-        if offset + len(token) <= border:
+        # A token without text of its own is the beginning of the next one's character.
+        if place + max(len(token), 1) <= border:
             before += 1
             continue
         scored += 1
@@ -113,21 +129,46 @@ async def _scored(client: Any, endpoint: Endpoint, request: Request) -> Response
     return Response(total, greedy, prompt_tokens=before, output_tokens=scored)
 
 
+def token_places(tokens: Sequence[str], offsets: Sequence[int], text: str) -> Sequence[int | None]:
+    """Where each token begins in a text; None for one that is not in it, such as a first token.
+
+    Some servers (vLLM) give no places but the lengths so far, those of special tokens among them.
+
+    Args:
+        tokens: Of the text, and of what the server wrote after it.
+        offsets: Their places as the server has them.
+        text: The prompt.
+
+    Raises:
+        GarbledError: The tokens do not make up the text.
+    """
+    if all(o >= len(text) or text.startswith(t, o) for t, o in zip(tokens, offsets, strict=True)):
+        return offsets
+    places: list[int | None] = []
+    at = 0
+    for token in tokens:
+        is_next = at >= len(text) or text.startswith(token, at)
+        if not is_next and at:
+            raise GarbledError("the tokens it sends back are not those of the prompt")
+        places.append(at if is_next else None)
+        at += len(token) if is_next else 0
+    return places
+
+
 async def _create(
-    client: Any, endpoint: Endpoint, prompt: str, decoding: Decoding | None, stream: bool = False
+    client: Any, endpoint: Endpoint, prompt: str, decoding: Decoding | None, **wishes: Any
 ) -> Any:
     decoding = decoding or Decoding()
     settings: dict[str, Any] = {
         "model": endpoint.model,
         "max_tokens": decoding.max_new_tokens,
         "temperature": decoding.temperature,
+        **wishes,
     }
     if decoding.temperature > 0:
         settings |= {"top_p": decoding.top_p, "seed": decoding.seed}
     if decoding.until:
         settings["stop"] = list(decoding.until[:MOST_STOPS])
-    if stream:
-        settings["stream"] = True
     if endpoint.chat:
         messages = [{"role": "user", "content": prompt}]
         return await client.chat.completions.create(messages=messages, **settings)

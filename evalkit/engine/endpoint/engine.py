@@ -149,16 +149,19 @@ class EndpointEngine:
                 raise DataError(f"{path} refuses a request: {_reason(error)}.") from error
             except (openai.APIConnectionError, openai.APIStatusError) as error:
                 if request.kind is RequestKind.TIMED and attempt < RETRIES and _was_cut(error):
+                    await asyncio.sleep(_pause(attempt))
                     continue
                 raise EvaluationError(_unreachable(path, _reason(error))) from error
             except (GarbledError, openai.APIError, ValueError, AttributeError, TypeError) as error:
                 if attempt == RETRIES:
                     reason = f"its answers are garbled, {_reason(error)}"
                     raise EvaluationError(_unreachable(path, reason)) from error
-                await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
+                await asyncio.sleep(_pause(attempt))
         raise AssertionError("the last attempt returns or raises")
 
 
+# Exceptions of whichever HTTP client the package openai has.
+_CUT = ("RemoteProtocolError", "ReadError")
 _SCORED = (RequestKind.LOGLIKELIHOOD, RequestKind.ROLLING)
 
 
@@ -170,7 +173,12 @@ async def _close(client: Any, under_way: "set[asyncio.Task[tuple[int, Response]]
 
 
 def _was_cut(error: Exception) -> bool:
-    return error.__cause__ is not None and "peer closed" in str(error.__cause__)
+    """Whether the connection ended inside an answer, which openai's client does not ask again."""
+    return type(error.__cause__).__name__ in _CUT
+
+
+def _pause(attempt: int) -> float:
+    return float(min(0.1 * 2**attempt, 5.0))
 
 
 def _reason(error: Exception) -> str:
