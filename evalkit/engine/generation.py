@@ -18,7 +18,7 @@ from evalkit.engine.rows import RowCache, next_logits
 from evalkit.engine.step import Step, StepDecoder
 from evalkit.engine.tokenization import Span
 from evalkit.engine.writing import Row, Writer
-from evalkit.errors import UsageError
+from evalkit.errors import EvaluationError, UsageError
 from evalkit.types import Decoding, Response
 
 
@@ -98,6 +98,9 @@ class Generator:
 
         Yields:
             Index, response and whether all logits were finite.
+
+        Raises:
+            EvaluationError: Memory does not suffice for them side by side.
         """
         rows = [
             self._row(i, prompt, decoding)
@@ -106,7 +109,7 @@ class Generator:
         for row in rows:
             row.times = []
         start = time.perf_counter()
-        for done in self._make(rows):
+        for done in self._made_at_once(rows):
             for row in done:
                 response = Response(
                     text=self._writer.text(row.tokens),
@@ -115,6 +118,17 @@ class Generator:
                     token_s=tuple(now - start for now in row.times or ()),
                 )
                 yield row.index, response, row.is_finite
+
+    def _made_at_once(self, rows: list[Row]) -> Iterator[list[Row]]:
+        """As `_make`; a smaller pass would be another measurement."""
+        try:
+            yield from self._make(rows)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise EvaluationError(
+                f"Memory does not suffice for {len(rows)} texts side by side; lower --batch-sizes."
+            ) from error
 
     def _row(self, index: int, prompt: list[int], decoding: Decoding) -> Row:
         room = self._loaded.max_length - decoding.max_new_tokens

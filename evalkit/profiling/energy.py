@@ -4,6 +4,8 @@ import importlib
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 RAPL = Path("/sys/class/powercap")
 
 
@@ -36,11 +38,17 @@ class RaplMeter:
 
 
 class NvmlMeter:
-    """Energy of one NVIDIA card, by its management library."""
+    """Energy of one NVIDIA card, by its management library.
+
+    Args:
+        nvml: The library.
+        index: The card's as torch counts them, which may see fewer than the library.
+    """
 
     def __init__(self, nvml: Any, index: int) -> None:
         self._nvml = nvml
-        self._card = nvml.nvmlDeviceGetHandleByIndex(index)
+        uuid = f"GPU-{torch.cuda.get_device_properties(index).uuid}"
+        self._card = nvml.nvmlDeviceGetHandleByUUID(uuid)
         self._before = nvml.nvmlDeviceGetTotalEnergyConsumption(self._card)
 
     def joules(self) -> float:
@@ -58,13 +66,20 @@ def open_meter(device: str, rapl: Path = RAPL) -> tuple[Meter | None, str]:
     """
     if device.startswith("cuda"):
         return _nvml(int(device.partition(":")[2] or 0))
-    packages = sorted(p for p in rapl.glob("intel-rapl:*") if p.name.count(":") == 1)
+    zones = sorted(p for p in rapl.glob("intel-rapl:*") if p.name.count(":") == 1)
+    packages = [zone for zone in zones if _is_package(zone)]
     if not packages:
         return None, "this machine shows no energy counter (RAPL)"
     try:
         return RaplMeter(packages), ""
     except (OSError, ValueError) as error:
         return None, f"the energy counter cannot be read ({getattr(error, 'strerror', error)})"
+
+
+def _is_package(zone: Path) -> bool:
+    """Not so the zone of the whole platform (psys), which counts the packages again."""
+    name = zone / "name"
+    return not name.exists() or name.read_text().startswith("package")
 
 
 def _nvml(index: int) -> tuple[Meter | None, str]:

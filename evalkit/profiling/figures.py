@@ -190,7 +190,7 @@ def _utilisation(
     """Shares of the machine's peaks, batch by batch."""
     size, work = batches.setting.batch_size, machine.work
     tokens = size * batches.setting.prompt_tokens + new - size
-    flop = work.linear_flop * tokens / batches.seconds
+    flop = (work.linear_flop * tokens + work.output_flop * new) / batches.seconds
     read = (work.weight_bytes + _cache_read(batches, work)) * (new / size - 1)
     return {
         ("model_flop_utilisation", ""): flop / (1e9 * machine.matmul_gflops),

@@ -10,16 +10,18 @@ _LINEAR = ("Linear", "Conv1D", "PackedLinear", "Int4Linear")
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Of one token through the whole model.
+    """Of one token through the model.
 
     Attributes:
-        linear_flop: Floating-point operations of the linear layers, two a multiply-add; attention
-            is left out, so that a share of the peak is understated.
+        linear_flop: Floating-point operations of the linear layers, two a multiply-add, without the
+            output layer; attention is left out, so that a share of the peak is understated.
+        output_flop: Of the output layer, which is computed only where a token is predicted.
         weight_bytes: Bytes of those layers' weights, read once a step whatever the batch.
         cache_bytes: Keys and values that each token adds; None where the model keeps them itself.
     """
 
     linear_flop: float
+    output_flop: float
     weight_bytes: float
     cache_bytes: int | None
 
@@ -34,7 +36,10 @@ def work_of(engine: LocalEngine) -> Work:
     model = engine.loaded.model
     layers = [m for m in model.modules() if type(m).__name__ in _LINEAR]
     held = sum(_bytes(layer, model.dtype.itemsize) for layer in layers)
-    return Work(2.0 * sum(map(_weights, layers)), float(held), engine.cache_bytes_per_token)
+    output = model.get_output_embeddings()
+    inner = sum(_weights(layer) for layer in layers if layer is not output)
+    last = _weights(output) if any(layer is output for layer in layers) else 0
+    return Work(2.0 * inner, 2.0 * last, float(held), engine.cache_bytes_per_token)
 
 
 def _weights(layer: Any) -> int:

@@ -127,3 +127,11 @@ def test_auto_without_time_to_measure_keeps_the_usual_budget(checkpoint, monkeyp
         LocalEngine(open_checkpoint(checkpoint), device="cpu", batch_size="auto").settings == usual
     )
     assert torch.get_num_threads() == threads
+
+
+def test_timed_texts_that_do_not_fit_are_a_sentence(checkpoint):
+    engine = LocalEngine(open_checkpoint(checkpoint), device="cpu")
+    shrink_memory(engine, 2)
+    asked = Request(RequestKind.TIMED, TEXT, decoding=Decoding(max_new_tokens=4))
+    with pytest.raises(EvaluationError, match="1 texts side by side; lower --batch-sizes"):
+        list(engine.respond([asked]))

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from transformers import AutoTokenizer
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import evalkit
 from evalkit.engine import computed, generation, writing
@@ -54,6 +55,14 @@ def clock(monkeypatch):
     return now
 
 
+def flop_of_a_request(checkpoint, prompt):
+    """Two a weight and token; the output layer predicts the new tokens only."""
+    model = AutoModelForCausalLM.from_pretrained(checkpoint)
+    linear = [m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    output, new = model.lm_head.weight.numel(), SETTINGS["new_tokens"]
+    return 2 * ((sum(linear) - output) * (prompt + new - 1) + output * new)
+
+
 def values(result):
     return {(score.metric, score.filter): score.value for score in result.scores}
 
@@ -86,11 +95,13 @@ def test_the_parts_are_the_whole(result, tmp_path):
         assert parts == pytest.approx(row.total_s)
 
 
-def test_rates_memory_and_what_could_not_be_measured(result):
+def test_rates_memory_and_what_could_not_be_measured(result, checkpoint):
     found = values(result)
     for name in NAMES:
         assert found["goodput_requests_per_s", name] == 0
-        assert found["model_flop_utilisation", name] > 0
+        flop = flop_of_a_request(checkpoint, int(name.split("-")[0].removeprefix("prompt")))
+        share = flop * found["requests_per_s", name] / (100.0 * 1e9)
+        assert found["model_flop_utilisation", name] == pytest.approx(share)
         assert found["bandwidth_utilisation", name] > 0
         tokens = SETTINGS["new_tokens"] * found["requests_per_s", name]
         assert found["output_tokens_per_s", name] == pytest.approx(tokens)
@@ -146,6 +157,10 @@ def test_energy_is_counted_over_a_counters_end(tmp_path):
     assert not why
     (counter / "energy_uj").write_text("500000\n")
     assert meter.joules() == pytest.approx(1.5)
+    platform = tmp_path / "intel-rapl:1"
+    platform.mkdir()
+    (platform / "name").write_text("psys\n")
+    assert list(open_meter("cpu", tmp_path)[0].packages) == [counter]
     assert open_meter("cpu", tmp_path / "none") == (
         None,
         "this machine shows no energy counter (RAPL)",

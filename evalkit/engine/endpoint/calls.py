@@ -80,7 +80,7 @@ async def _timed(client: Any, endpoint: Endpoint, request: Request) -> Response:
                 times.append(time.perf_counter() - start)
             ended = ended or bool(choice.finish_reason)
     if not ended or not times:
-        raise GarbledError("its stream was cut off")
+        raise GarbledError("it ends without any text" if ended else "its stream was cut off")
     return Response(
         text="".join(pieces),
         prompt_tokens=usage.prompt_tokens if usage else 0,
