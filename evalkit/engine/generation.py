@@ -156,7 +156,7 @@ class Generator:
                     self._step, self._writer, rows, slots, self._loaded.device
                 ).run()
             else:
-                recorder = self._recorder if can_record(self._loaded.model) else None
+                recorder = self._recorder if self._may_record(rows) else None
                 yield from _Decoder(
                     self._loaded, self._writer, self.budget.tokens, rows, slots, capacity, recorder
                 ).run()
@@ -165,6 +165,11 @@ class Generator:
             ends = partial(self._ends, row)
             row.tokens = plain.generate(self._loaded, row.prompt, row.decoding, ends)
             yield [row]
+
+    def _may_record(self, rows: Sequence[Row]) -> bool:
+        """To record a step takes longer than a token, which must not be one whose time is asked."""
+        is_timed = any(row.times is not None for row in rows)
+        return self._recorder.works and not is_timed and can_record(self._loaded.model)
 
     def _ends(self, row: Row, tokens: list[int]) -> bool:
         if row.times is not None:
@@ -204,13 +209,7 @@ class _Decoder:
         self._prefill = prefill
         lengths = torch.zeros(self._slots, dtype=torch.long, device=self._device)
         self._cache = RowCache(self._slots, capacity, lengths)
-        # To record a step takes longer than a token, which must not be one whose time is asked.
-        is_timed = any(row.times is not None for row in rows)
-        self._recorded = (
-            RecordedSteps(self._model, self._cache, recorder)
-            if recorder and recorder.works and not is_timed
-            else None
-        )
+        self._recorded = recorder and RecordedSteps(self._model, self._cache, recorder)
 
     @torch.inference_mode()
     def run(self) -> Iterator[list[Row]]:
