@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from evalkit.stats import compare_scores, macro_average, trend
 from evalkit.stats.estimate import Estimate, estimate
 from evalkit.stats.one_sample import value_p
 from evalkit.stats.paired import compare_pairs
+from evalkit.stats.quantiles import clustered_quantile_intervals
 from evalkit.stats.unpaired import ScoreSummary
 
 Random = np.random.Generator
@@ -295,6 +297,21 @@ def series(n: int, aggregation: str):
     return draw
 
 
+def quantile(n: int, q: float):
+    """Log-normal times whose batches share a third of their variance."""
+
+    def draw(random: Random, seed: int) -> Result:
+        codes = clusters_of(random, n)
+        shared, own = random.normal(size=codes.max() + 1), random.normal(size=n)
+        values = np.exp(math.sqrt(1 / 3) * shared[codes] + math.sqrt(2 / 3) * own)
+        parts = np.split(values, np.flatnonzero(np.diff(codes)) + 1)
+        (ends,) = clustered_quantile_intervals(parts, [q])
+        truth = float(np.exp(scipy.special.ndtri(q)))
+        return Result(None if ends is None else ends[0] <= truth <= ends[1])
+
+    return draw
+
+
 def scenarios() -> list[Scenario]:
     """Every row of the table."""
     rows = []
@@ -342,6 +359,8 @@ def scenarios() -> list[Scenario]:
             Scenario("trend", "accuracy of six runs", n, series(n, "mean")),
             Scenario("bootstrap trend", "perplexity of six runs", n,
                      series(n, "weighted_perplexity")),
+            *(Scenario("cluster binomial", f"p{100 * q:.0f} of times", n, quantile(n, q))
+              for q in (0.5, 0.9, 0.99)),
             *(Scenario("unpaired", f"two proportions {name}", n, unpaired(band, n))
               for name, band in BANDS.items()),
         ]  # fmt: skip

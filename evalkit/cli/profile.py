@@ -42,11 +42,13 @@ def register(app: typer.Typer) -> None:
 
 def profile(
     model: Annotated[str, typer.Option("--model", help=describe("model"))],
-    batch_sizes: Annotated[str, typer.Option(help=describe("batch_sizes"))] = "1,4,16",
+    batch_sizes: Annotated[
+        str | None, typer.Option(help=describe("batch_sizes"), show_default="1,4,16")
+    ] = None,
     prompt_tokens: Annotated[str, typer.Option(help=describe("prompt_tokens"))] = "32,256,1024",
     new_tokens: Annotated[int, typer.Option(help=describe("new_tokens"))] = 64,
     concurrency: Annotated[
-        str | None, typer.Option(help="At an endpoint, the same as --batch-sizes.")
+        str | None, typer.Option(help="Another name of --batch-sizes, as endpoints call them.")
     ] = None,
     rates: Annotated[str, typer.Option(help=describe("rates"))] = "",
     arrivals: Annotated[int, typer.Option(help=describe("arrivals"))] = 20,
@@ -54,6 +56,7 @@ def profile(
     goodput: Annotated[
         list[str] | None, typer.Option(metavar="QUANTITY=SECONDS", help=describe("goodput"))
     ] = None,
+    seed: options.Seed = 0,
     device: options.Device = "auto",
     dtype: options.Dtype = "float32",
     compile_: options.Compile = False,
@@ -65,18 +68,21 @@ def profile(
     """Time a checkpoint under several settings, and keep every request in the store."""
     from evalkit.cli.quiet import quick_imports, quiet_libraries
 
+    if batch_sizes and concurrency:
+        raise UsageError("--batch-sizes and --concurrency are the same; give one of them.")
     quiet_libraries()
     with quick_imports():
         from evalkit.profiling.measure import profile as measure
     result = measure(
         model,
-        batch_sizes=concurrency or batch_sizes,
+        batch_sizes=concurrency or batch_sizes or "1,4,16",
         rates=rates,
         arrivals=arrivals,
         prompt_tokens=prompt_tokens,
         new_tokens=new_tokens,
         repeats=repeats,
         goodput=_limits(goodput or []),
+        seed=seed,
         device=device,
         dtype=dtype,
         compile=compile_,

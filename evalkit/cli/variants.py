@@ -11,7 +11,7 @@ from evalkit.cli import options
 from evalkit.cli.output import note, plain, print_table, store_option
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.settings import describe as describe_setting
-from evalkit.variants.settings import VariantSettings
+from evalkit.variants.settings import SUITE, VariantSettings
 from evalkit.variants.variant import VARIANTS
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def variants(
     model: Annotated[str, typer.Option("--model", help=describe("model"))],
-    tasks: options.Tasks,
+    tasks: Annotated[
+        list[str] | None, typer.Option(help=describe("tasks"), show_default=SUITE)
+    ] = None,
     make: Annotated[str, typer.Option(help=describe("make"))] = ",".join(VARIANTS),
     limit: options.Limit = None,
     margin: Annotated[float, typer.Option(help=describe("margin"))] = 0.01,
@@ -65,7 +67,7 @@ def variants(
         from evalkit.variants.comparing import compare_variants
     outcome = compare_variants(
         model,
-        tasks=tasks,
+        tasks=tasks or [SUITE],
         make=make,
         limit=limit,
         margin=margin,

@@ -149,8 +149,10 @@ class Generator:
             return
         if self.bytes_per_token is not None:
             capacity = max(len(row.prompt) + row.decoding.max_new_tokens for row in rows)
-            held = max(1, self.budget.cache_bytes // (capacity * self.bytes_per_token))
-            slots = min(self.budget.rows, held, len(rows))
+            slots = min(self.budget.rows, len(rows))
+            if not _are_timed(rows):  # those begin at once, however much they hold
+                held = self.budget.cache_bytes // (capacity * self.bytes_per_token)
+                slots = max(1, min(held, slots))
             if self._step is not None:
                 yield from StepDecoder(
                     self._step, self._writer, rows, slots, self._loaded.device
@@ -168,8 +170,7 @@ class Generator:
 
     def _may_record(self, rows: Sequence[Row]) -> bool:
         """To record a step takes longer than a token, which must not be one whose time is asked."""
-        is_timed = any(row.times is not None for row in rows)
-        return self._recorder.works and not is_timed and can_record(self._loaded.model)
+        return self._recorder.works and not _are_timed(rows) and can_record(self._loaded.model)
 
     def _ends(self, row: Row, tokens: list[int]) -> bool:
         if row.times is not None:
@@ -265,6 +266,10 @@ class _Decoder:
         if done:
             self._cache.leave(len(self._active))
         return done
+
+
+def _are_timed(rows: Sequence[Row]) -> bool:
+    return any(row.times is not None for row in rows)
 
 
 def _bytes_per_token(loaded: LoadedModel) -> int:

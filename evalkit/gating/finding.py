@@ -12,6 +12,7 @@ from evalkit.gating.selection import Figure, Question
 from evalkit.gating.verdict import INCOMPLETE, NO_BASELINE, UNDECIDED, Check, Level, Verdict
 from evalkit.metrics.aggregation import AGGREGATIONS
 from evalkit.results import Difference
+from evalkit.results.difference import TIMED
 from evalkit.results.text import number, span
 from evalkit.stats import t_p, value_p
 
@@ -218,6 +219,9 @@ def _ask_value(
     if excess <= 0:
         return Finding(check, tested=True)
     p, deviation = _value_test(figure, bound, score, evidence)
+    if p is None and score["unit"] in TIMED and score["n"] > 1 and check.ci_low is None:
+        reason = f"{number(value)}, of too few requests for an interval"
+        return Finding(undecided(replace(check, reason=reason), defaults))
     if p is None:
         return Finding(_by_interval(check, bound, defaults))
     return Finding(check, tested=True, beyond=True, loss_p=p, deviation=deviation)

@@ -16,6 +16,7 @@ from evalkit.gating.rules_file import rules_of
 from evalkit.gating.verdict import NO_BASELINE, GateResult
 from evalkit.results import Manifest, Store
 from evalkit.results.difference import TIMED
+from evalkit.results.profiles import PROFILE
 from evalkit.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 # What a run has to have in common with its baseline, unless the caller says otherwise.
 _INHERITED = ("num_fewshot", "fewshot_seeding", "limit", "seed", "dtype", "include_path", "mirror")
+_PROFILE = (
+    "The task profile is not run with others: time the checkpoint with 'evalkit "
+    "profile', then gate that run ('evalkit gate RUN --config FILE'), or name the task latency, "
+    "which --model times in turns with the baseline."
+)
 
 
 def gate_model(
@@ -98,6 +104,8 @@ def _settings(
         known = reference.run.settings
         inherited = {name: known[name] for name in _INHERITED if known.get(name) is not None}
     tasks = _tasks(config, reference.run)
+    if PROFILE in tasks:
+        raise UsageError(_PROFILE)
     return RunSettings.checked(
         **{**inherited, **given, "model": model, "tasks": tasks, "store": store.url}
     )

@@ -1,7 +1,7 @@
 """The figures of a profile, from its samples and from what was measured beside them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 from evalkit.profiling.probe import Setting
 from evalkit.profiling.work import Work
 from evalkit.stats import estimate
-from evalkit.stats.quantiles import batch_quantile_intervals
+from evalkit.stats.intervals import ratio_parts
+from evalkit.stats.quantiles import clustered_quantile_intervals
 from evalkit.types import Response, Sample, Score
 
 PERCENTILES = (50, 90, 95, 99)
 _TASK = "profile"
 _FAMILY = "latency"
+_FEW = "percentiles without an interval rest on too few batches for one; more --repeats give it."
 _NONE_BETWEEN = "every answer came in one piece, so there is no time between two."
+_ELSEWHERE = "the counters of the server's machine are out of reach"
 
 Array = NDArray[np.float64]
 
@@ -115,18 +118,18 @@ def scores_of(
         limits: Quantity -> seconds that a good request may take, for the goodput.
         seed: Of resampled intervals.
     """
-    scores = [score for one in batches for score in _percentiles(one, seed)]
+    scores = [score for one in batches for score in _percentiles(one)]
     scores += [score for one in batches for score in _rates(one, machine, limits, seed)]
-    return scores + ([*_whole(batches, machine), *_held(machine)] if machine else [])
+    return [*scores, *_whole(batches, machine), *_held(machine.round_memory if machine else ())]
 
 
-def _percentiles(batches: Batches, seed: int) -> Iterator[Score]:
+def _percentiles(batches: Batches) -> Iterator[Score]:
     shares = [p / 100 for p in PERCENTILES]
     for quantity, of_batches in batches.quantities().items():
         values = [batch for batch in of_batches if len(batch)]
         all_values = np.concatenate([*values, []])
         found = np.quantile(all_values, shares).tolist() if values else [None] * len(shares)
-        intervals = batch_quantile_intervals(values, shares, seed)
+        intervals = clustered_quantile_intervals(values, shares)
         for percentile, value, ends in zip(PERCENTILES, found, intervals, strict=True):
             yield Score(
                 task=_TASK,
@@ -139,35 +142,25 @@ def _percentiles(batches: Batches, seed: int) -> Iterator[Score]:
                 n=len(all_values),
                 n_clusters=len(values),
                 higher_is_better=False,
-                interval="bootstrap over batches" if ends else None,
+                interval="cluster binomial" if ends else None,
                 aggregation=f"p{percentile}",
                 family=_FAMILY,
                 unit="seconds",
-                note=None if values else f"{quantity} is undefined: {_NONE_BETWEEN}",
+                note=_remark(quantity, value, ends),
             )
+
+
+def _remark(quantity: str, value: float | None, ends: object) -> str | None:
+    if value is None:
+        return f"{quantity} is undefined: {_NONE_BETWEEN}"
+    return None if ends else _FEW
 
 
 def _rates(
     batches: Batches, machine: Machine | None, limits: Mapping[str, float], seed: int
 ) -> Iterator[Score]:
-    size, prompt = batches.setting.batch_size, batches.setting.prompt_tokens
-    seconds = batches.seconds
-    new = np.array([sum(r.output_tokens for r in batch) for batch in batches.responses])
-    rates = {
-        ("output_tokens_per_s", "tokens/s"): new / seconds,
-        ("requests_per_s", "requests/s"): size / seconds,
-    }
-    read_s = seconds
-    if batches.setting.is_batch:
-        read_s = np.array([max(r.first_token_s or 0.0 for r in b) for b in batches.responses])
-    rates["input_tokens_per_s", "tokens/s"] = size * prompt / read_s
-    if machine:
-        rates |= _utilisation(batches, machine, new, read_s)
-    if limits:
-        good = np.array([_good(batch, limits) for batch in batches.responses])
-        rates["goodput_requests_per_s", "requests/s"] = good / seconds
-    for (name, unit), values in rates.items():
-        found = estimate([(float(v),) for v in values], "mean", seed=seed)
+    for (name, unit), (amounts, seconds) in _amounts(batches, machine, limits).items():
+        found = estimate(ratio_parts(amounts, seconds), "mean", seed=seed)
         yield Score(
             task=_TASK,
             metric=name,
@@ -179,23 +172,39 @@ def _rates(
             n=found.n,
             higher_is_better=True,
             interval=found.method,
+            aggregation="total rate",
             family=_FAMILY,
             unit=unit,
         )
 
 
-def _utilisation(
-    batches: Batches, machine: Machine, new: Array, first: Array
-) -> dict[tuple[str, str], Array]:
-    """Shares of the machine's peaks, batch by batch."""
-    size, work = batches.setting.batch_size, machine.work
-    tokens = size * batches.setting.prompt_tokens + new - size
-    flop = (work.linear_flop * tokens + work.output_flop * new) / batches.seconds
-    read = (work.weight_bytes + _cache_read(batches, work)) * (new / size - 1)
-    return {
-        ("model_flop_utilisation", ""): flop / (1e9 * machine.matmul_gflops),
-        ("bandwidth_utilisation", ""): read / (batches.seconds - first) / (1e9 * machine.copy_gb_s),
+def _amounts(
+    batches: Batches, machine: Machine | None, limits: Mapping[str, float]
+) -> dict[tuple[str, str], tuple[Array, Array]]:
+    """(Name, unit) of each rate -> what is counted of each batch, and in how many seconds."""
+    size, prompt = batches.setting.batch_size, batches.setting.prompt_tokens
+    seconds = batches.seconds
+    new = np.array([sum(r.output_tokens for r in batch) for batch in batches.responses])
+    all_of_it = np.full(len(seconds), float(size))
+    read_s = seconds
+    if batches.setting.is_batch:
+        read_s = np.array([max(r.first_token_s or 0.0 for r in b) for b in batches.responses])
+    found = {
+        ("output_tokens_per_s", "tokens/s"): (new, seconds),
+        ("requests_per_s", "requests/s"): (all_of_it, seconds),
+        ("input_tokens_per_s", "tokens/s"): (all_of_it * prompt, read_s),
     }
+    if machine:
+        work, tokens = machine.work, all_of_it * (prompt - 1) + new
+        flop = work.linear_flop * tokens + work.output_flop * new
+        read = (work.weight_bytes + _cache_read(batches, work)) * (new / size - 1)
+        most_flop, most_read = 1e9 * machine.matmul_gflops, 1e9 * machine.copy_gb_s
+        found["model_flop_utilisation", ""] = flop / most_flop, seconds
+        found["bandwidth_utilisation", ""] = read / most_read, seconds - read_s
+    if limits:
+        good = np.array([_good(batch, limits) for batch in batches.responses])
+        found["goodput_requests_per_s", "requests/s"] = good, seconds
+    return found
 
 
 def _cache_read(batches: Batches, work: Work) -> float:
@@ -218,52 +227,55 @@ def _quantity(response: Response, name: str) -> float:
     }[name]
 
 
-def _whole(batches: Sequence[Batches], machine: Machine) -> Iterator[Score]:
-    """Figures of the model and the machine, that belong to no setting."""
-    new = sum(r.output_tokens for one in batches for batch in one.responses for r in batch)
-    energy = machine.energy_j
-    plain: list[tuple[str, float | None, str, bool | None, str | None]] = [
-        ("load_s", machine.load_s, "seconds", False, None),
-        *((name, float(size), "bytes", False, None) for name, size in machine.memory.items()),
-        ("cache_bytes_per_token", machine.work.cache_bytes, "bytes", False, None),
-        ("matmul_gflop_per_s", machine.matmul_gflops, "GFLOP/s", None, None),
-        ("copy_gb_per_s", machine.copy_gb_s, "GB/s", None, None),
-        ("energy_j", energy, "joules", False, machine.why_no_energy or None),
-        ("noise", max(one.noise for one in batches), "", None, None),
+def _whole(batches: Sequence[Batches], machine: Machine | None) -> Iterator[Score]:
+    """Figures that belong to no setting: the model's, the machine's, and how noisy it was."""
+    plain: list[tuple[str, float | None, str, bool | None]] = [
+        ("noise", max(one.noise for one in batches), "", None)
     ]
-    for name, value, unit, better, remark in plain:
-        yield Score(
-            task=_TASK,
-            metric=name,
-            filter="none",
-            value=value,
-            stderr=None,
-            ci_low=None,
-            ci_high=None,
-            n=new if name == "energy_j" else 1,
-            higher_is_better=better,
-            family=_FAMILY,
-            unit=unit,
-            note=f"energy_j is undefined: {remark}." if remark else None,
-        )
+    if machine:
+        plain += [
+            ("load_s", machine.load_s, "seconds", False),
+            *((name, float(size), "bytes", False) for name, size in machine.memory.items()),
+            ("cache_bytes_per_token", machine.work.cache_bytes, "bytes", False),
+            ("matmul_gflop_per_s", machine.matmul_gflops, "GFLOP/s", None),
+            ("copy_gb_per_s", machine.copy_gb_s, "GB/s", None),
+        ]
+    for name, value, unit, better in plain:
+        yield _single(name, value, unit, better)
+    new = sum(r.output_tokens for one in batches for batch in one.responses for r in batch)
+    energy, why = (machine.energy_j, machine.why_no_energy) if machine else (None, _ELSEWHERE)
+    note = f"energy_j is undefined: {why}." if why else None
+    yield replace(_single("energy_j", energy, "joules", False), n=new, note=note)
 
 
-def _held(machine: Machine) -> Iterator[Score]:
-    """Memory while answering, loading left out: the mean over rounds of the most each one held."""
-    if not machine.round_memory:
-        return
-    found = estimate([(float(held),) for held in machine.round_memory], "mean")
-    yield Score(
+def _single(name: str, value: float | None, unit: str, better: bool | None) -> Score:
+    return Score(
         task=_TASK,
-        metric="serving_memory_bytes",
+        metric=name,
         filter="none",
-        value=found.value,
+        value=value,
+        stderr=None,
+        ci_low=None,
+        ci_high=None,
+        n=1,
+        higher_is_better=better,
+        aggregation="single",
+        family=_FAMILY,
+        unit=unit,
+    )
+
+
+def _held(rounds: Sequence[int]) -> Iterator[Score]:
+    """Memory while answering, loading left out: the mean over rounds of the most each one held."""
+    if not rounds:
+        return
+    found = estimate([(float(held),) for held in rounds], "mean")
+    yield replace(
+        _single("serving_memory_bytes", found.value, "bytes", False),
         stderr=found.stderr,
         ci_low=found.ci_low,
         ci_high=found.ci_high,
         n=found.n,
-        higher_is_better=False,
         interval=found.method,
-        family=_FAMILY,
-        unit="bytes",
+        aggregation="mean of rounds",
     )

@@ -1,9 +1,10 @@
 """`evalkit.profile`: how fast a checkpoint is on this machine, and what it needs."""
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -60,7 +61,7 @@ def profile(model: str, *, wait: Callable[[], object] = lambda: None, **settings
         batches = by_setting(probe.settings, samples)
         return [*scores_of(batches, machines[0], asked.goodput, asked.seed), *means]
 
-    probe = Profile(asked, partial(_prompts, engine), finish)
+    probe = Profile(asked, _prompts(engine, asked), finish)
     plan = Plan(asked, opened, [PlannedTask(probe, probe.documents(None, 0))], {}, store)
     started = time.perf_counter()
     machine, samples[:] = _measured(plan, probe, engine, wait)
@@ -69,14 +70,23 @@ def profile(model: str, *, wait: Callable[[], object] = lambda: None, **settings
     return record(plan, engine, {probe.name: samples}, created, phases)
 
 
-def _prompts(engine: LocalEngine | EndpointEngine, count: int, tokens: int) -> list[str]:
-    """Texts of so many tokens; of an endpoint, whose tokenizer nobody knows, of so many words.
+def _prompts(
+    engine: LocalEngine | EndpointEngine, settings: ProfileSettings
+) -> Callable[[int, int], list[str]]:
+    """What gives texts of so many tokens; of an endpoint, whose tokenizer nobody knows, of words.
 
-    What a server has read in an earlier profile it may have kept, so its texts are new each time.
+    What a server has read it may have kept, so no two of its requests have the same text.
     """
     if isinstance(engine, EndpointEngine):
-        return plain_prompts(count, tokens, time.time_ns())
-    return random_prompts(engine.loaded.tokenizer, engine.count_tokens, count, tokens, 0)
+        seeds = itertools.count(time.time_ns())
+        return lambda count, words: plain_prompts(count, words, next(seeds))
+
+    @cache
+    def of_length(tokens: int) -> list[str]:
+        tokenizer, most = engine.loaded.tokenizer, max(settings.batch_sizes)
+        return random_prompts(tokenizer, engine.count_tokens, most, tokens, settings.seed)
+
+    return lambda count, tokens: of_length(tokens)[:count]
 
 
 def _fitting(settings: ProfileSettings, checkpoint: Checkpoint) -> ProfileSettings:

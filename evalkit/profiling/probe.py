@@ -1,6 +1,6 @@
 """The requests of a profile: every setting in every round, so that drift falls on all alike."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -61,11 +61,12 @@ class Setting:
             varied = f"concurrency{self.at_once}"
         return f"prompt{self.prompt_tokens}-{varied}"
 
-    def starts(self, number: int) -> list[float]:
-        """Seconds after the start of a batch at which each of its requests is sent."""
+    def starts(self, number: int, seed: int) -> list[float]:
+        """Seconds after the start of a batch at which each of its requests is due."""
         if self.rate is None:
             return [0.0] * self.batch_size
-        gaps = np.random.default_rng(number).exponential(1 / self.rate, self.batch_size - 1)
+        random = np.random.default_rng([seed, number])
+        gaps = random.exponential(1 / self.rate, self.batch_size - 1)
         return [0.0, *np.cumsum(gaps).tolist()]
 
 
@@ -76,7 +77,7 @@ class Profile(Probe):
 
     Args:
         settings: What to vary.
-        prompts: Gives so many different texts of so many tokens.
+        prompts: Gives a batch so many different texts of so many tokens.
         finish: Makes all scores from the samples' own.
     """
 
@@ -105,29 +106,11 @@ class Profile(Probe):
             )
         ]
         self._rounds = settings.repeats + 1
-        self._new_tokens = settings.new_tokens
-        self._finish = finish
-        self._is_served = is_endpoint(settings.model)
-        self._prompts: Mapping[int, list[str]] = {
-            tokens: prompts(self._needed(tokens), tokens) for tokens in settings.prompt_tokens
-        }
-        self.config_hash = digest([self.settings, settings.new_tokens, settings.repeats])
-
-    def _sizes(self, tokens: int) -> dict[Setting, int]:
-        """Requests of each setting with prompts of this length, in a round."""
-        return {one: one.batch_size for one in self.settings if one.prompt_tokens == tokens}
-
-    def _needed(self, tokens: int) -> int:
-        """How many prompts of a length are needed; a server may keep what it has read of them."""
-        sizes = self._sizes(tokens).values()
-        return self._rounds * sum(sizes) if self._is_served else max(sizes)
-
-    def _texts(self, setting: Setting, number: int) -> list[str]:
-        """A batch's prompts: at a server some that no batch had before."""
-        sizes = self._sizes(setting.prompt_tokens)
-        earlier = list(sizes.values())[: list(sizes).index(setting)]
-        first = number * sum(sizes.values()) + sum(earlier) if self._is_served else 0
-        return self._prompts[setting.prompt_tokens][first : first + setting.batch_size]
+        self._new_tokens, self._seed = settings.new_tokens, settings.seed
+        self._prompts, self._finish = prompts, finish
+        self.config_hash = digest(
+            [self.settings, settings.new_tokens, settings.repeats, settings.seed]
+        )
 
     def documents(self, limit: int | None, seed: int) -> list[Document]:
         """One document a request that counts; those of the warm-up go before the first."""
@@ -153,7 +136,7 @@ class Profile(Probe):
     def _batch(self, setting: Setting, number: int) -> list[Request]:
         decoding = Decoding(max_new_tokens=self._new_tokens)
         name = f"{setting.name}-{number}"
-        texts = self._texts(setting, number)
+        texts = self._prompts(setting.batch_size, setting.prompt_tokens)
         return [
             Request(
                 RequestKind.TIMED,
@@ -163,7 +146,7 @@ class Profile(Probe):
                 start_s=start,
                 at_once=setting.at_once,
             )
-            for text, start in zip(texts, setting.starts(number), strict=True)
+            for text, start in zip(texts, setting.starts(number, self._seed), strict=True)
         ]
 
     def score(

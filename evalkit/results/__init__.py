@@ -67,6 +67,7 @@ from evalkit.results.speed import (
     quality_and_speed,
     request_times,
     throughputs,
+    timed_on,
     timed_runs,
 )
 from evalkit.results.store import Listing, RunFiles, Store
@@ -171,6 +172,7 @@ __all__ = [
     "table",
     "task_overview",
     "throughputs",
+    "timed_on",
     "timed_runs",
     "training_series",
     "verdict_files",

@@ -16,7 +16,7 @@ ALPHA = 0.05
 FIGURE = ["task", "metric", "filter"]
 # What the clock says belongs to the machine and its load as much as to the model; requests of two
 # runs are no pairs.
-TIMED = ("seconds", "s", "ms", "tokens/s")
+TIMED = ("seconds", "s", "ms", "tokens/s", "requests/s")
 # Batch size and order move a log-likelihood in its last digits; that is no win.
 _TIE = 1e-5
 

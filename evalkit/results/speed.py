@@ -133,6 +133,18 @@ def throughputs(view: Overview, phases: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "parameters", "weights_bytes"])
 
 
+def timed_on(view: Overview, runs: Sequence[str]) -> dict[str, list[str]]:
+    """Machines on which runs were timed, in words, with the runs of each; unknown ones left out.
+
+    A time says something of two models only where one machine took both.
+    """
+    found: dict[str, list[str]] = {}
+    for run_id in dict.fromkeys(runs):
+        if words := _machine(view.manifests[run_id]):
+            found.setdefault(words, []).append(run_id)
+    return found
+
+
 def memory_scores(view: Overview, runs: Sequence[str]) -> pd.DataFrame:
     """Scores of these runs that are a memory, in their own units; columns as `Overview.scores`."""
     scores = view.scores
@@ -200,6 +212,15 @@ def _computed(run: Manifest) -> str:
 def _device(run: Manifest) -> str:
     hardware = run.environment.get("hardware")
     return str(hardware.get("device", "")) if isinstance(hardware, Mapping) else ""
+
+
+def _machine(run: Manifest) -> str:
+    hardware = run.environment.get("hardware")
+    if not isinstance(hardware, Mapping):
+        return ""
+    parts = [hardware.get(name) for name in ("cpu", "device")]
+    threads = hardware.get("threads")
+    return ", ".join(str(part) for part in (*parts, threads and f"{threads} threads") if part)
 
 
 def _setting(run: Manifest, name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
+from evalkit.engine.endpoint import ServerError
 from evalkit.engine.fleet import LostError
 from evalkit.engine.local import Engine, NonFiniteError
 from evalkit.errors import EvaluationError, StoppedError
@@ -60,6 +61,8 @@ def respond(
                         f"Stopped with {len(answers):,} of {len(requests):,} requests answered; "
                         f"go on with: {resume_command(journal.folder.name, plan.store)}"
                     )
+    except ServerError as error:
+        raise EvaluationError(f"{error}{_kept(plan, journal)}") from error
     except LostError as error:
         raise EvaluationError(_given_up(plan, error, journal)) from error
     except NonFiniteError as error:
@@ -142,15 +145,19 @@ def _given_up(plan: Plan, error: LostError, journal: Journal | None) -> str:
         f"{f' and {len(ids) - _NAMED:,} more' if len(ids) > _NAMED else ''}"
         for task, ids in lacking.items()
     )
-    kept = ""
-    if journal is not None:
-        command = resume_command(journal.folder.name, plan.store)
-        kept = f" All other answers are kept; go on with: {command}"
     return (
         f"The run is incomplete: {len(error.indices):,} of {len(plan.requests):,} requests failed "
         f"three times, the last time since {error.reason}. Documents without an answer: "
-        f"{samples}.{kept}"
+        f"{samples}.{_kept(plan, journal)}"
     )
+
+
+def _kept(plan: Plan, journal: Journal | None) -> str:
+    """What an error may add where there is a journal."""
+    if journal is None:
+        return ""
+    command = resume_command(journal.folder.name, plan.store)
+    return f" All other answers are kept; go on with: {command}"
 
 
 def _owner(plan: Plan, index: int) -> tuple[str, int]:

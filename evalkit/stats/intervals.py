@@ -34,6 +34,20 @@ def mean_stderr(values: Array, codes: Codes | None = None) -> float:
     return math.sqrt((units - 1) / units * float((shifts**2).sum()))
 
 
+def ratio_parts(above: Array, below: Array) -> Array:
+    """One number a unit, whose mean is sum(above) / sum(below) and whose error is that ratio's.
+
+    Args:
+        above: What is counted of each unit, shape (n,).
+        below: In how much of it, such as seconds, shape (n,).
+
+    Source: linearisation of a ratio, Cochran 1977, "Sampling techniques", section 6.4.
+    """
+    ratio = above.sum() / below.sum()
+    parts: Array = ratio + (above - ratio * below) / below.mean()
+    return parts
+
+
 def t_interval(mean: float, stderr: float, freedom: float, confidence: float = 0.95) -> Interval:
     """Student's t interval around a mean with so many degrees of freedom.
 

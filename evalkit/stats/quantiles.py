@@ -1,12 +1,14 @@
 """Quantiles with intervals that assume nothing of the distribution."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from evalkit.stats.bootstrap import effective_units, percentile_interval
+from evalkit.stats.intervals import effective_size
+from evalkit.stats.units import Array, Codes
 
 
 def quantile_interval(
@@ -36,29 +38,49 @@ def quantile_interval(
     return float(ordered[lower - 1]), float(ordered[upper - 1])
 
 
-def batch_quantile_intervals(
-    batches: Sequence[ArrayLike], qs: Sequence[float], seed: int, draws: int = 1000
+def clustered_quantile_intervals(
+    clusters: Sequence[ArrayLike], qs: Sequence[float], confidence: float = 0.95
 ) -> list[tuple[float, float] | None]:
-    """Interval of each quantile of all values, whole batches being drawn again.
+    """Interval of each quantile of all values, where values of one cluster are not independent.
 
-    Values of one batch share its disturbances, so the batch is the unit. None where there are fewer
-    than two batches.
+    As `quantile_interval`, for as many independent values as these are worth: the share of values
+    up to the quantile is a clustered proportion, whose exact interval, read off the ordered values,
+    is the quantile's.
 
     Args:
-        batches: Values of each batch; at least one each.
+        clusters: Values of each cluster, such as a batch; at least one each.
         qs: Between 0 and 1.
-        seed: Seed of the random stream.
-        draws: Number of resamples.
+        confidence: Least share of such intervals that should hold the true value.
 
-    Source: Efron and Tibshirani 1993, "An introduction to the bootstrap", section 8.3.
+    Returns:
+        None where there are too few values or clusters to say.
+
+    Source: Woodruff 1952, "Confidence intervals for medians and other position measures"; the
+    proportion's interval by Korn and Graubard 1998.
     """
-    if len(batches) < 2:
+    if len(clusters) < 2:
         return [None] * len(qs)
-    values = [np.asarray(batch, dtype=np.float64) for batch in batches]
-    random = np.random.default_rng(seed)
-    chosen = random.integers(0, len(values), (draws, len(values)))
-    found = np.array(
-        [np.quantile(np.concatenate([values[i] for i in row]), list(qs)) for row in chosen]
-    )
-    units = effective_units(np.array([len(batch) for batch in values], dtype=np.float64))
-    return [percentile_interval(column, units) for column in found.T]
+    values = np.concatenate([np.asarray(part, dtype=np.float64) for part in clusters])
+    codes = np.repeat(np.arange(len(clusters)), [len(np.atleast_1d(part)) for part in clusters])
+    ordered, n = np.sort(values), len(values)
+    narrower = _t(n - 1, confidence) / _t(len(clusters) - 1, confidence)
+    found: list[tuple[float, float] | None] = []
+    most = _worth(values, codes, 0.5)
+    for q in qs:
+        # How alike the few values of a tail are within clusters, these alone do not tell.
+        size = min(_worth(values, codes, q), most) * narrower**2
+        low = scipy.special.betaincinv(q * size, size - q * size + 1, (1 - confidence) / 2)
+        high = scipy.special.betaincinv(q * size + 1, size - q * size, (1 + confidence) / 2)
+        lower, upper = math.floor(low * n), math.ceil(high * n) + 1
+        is_inside = lower >= 1 and upper <= n
+        found.append((float(ordered[lower - 1]), float(ordered[upper - 1])) if is_inside else None)
+    return found
+
+
+def _worth(values: Array, codes: Codes, q: float) -> float:
+    """As many independent values as these are worth, for the share up to their q-quantile."""
+    return effective_size((values <= np.quantile(values, q)).astype(float), codes)
+
+
+def _t(freedom: int, confidence: float) -> float:
+    return float(scipy.special.stdtrit(freedom, (1 + confidence) / 2))

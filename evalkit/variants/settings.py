@@ -9,12 +9,16 @@ from evalkit.profiling.settings import ProfileSettings
 from evalkit.settings import RunSettings
 from evalkit.variants.variant import VARIANTS
 
+SUITE = "demo"
+
 
 class VariantSettings(ProfileSettings):
     """The settings of a comparison of variants: those of its runs and profiles, and its own."""
 
     tasks: list[str] = Field(
-        min_length=1, description="Task names, globs, suites or YAML files; commas or spaces."
+        [SUITE],
+        min_length=1,
+        description="Task names, globs, suites or YAML files; commas or spaces.",
     )
     make: list[str] = Field(
         list(VARIANTS),

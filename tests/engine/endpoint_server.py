@@ -14,6 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 FAULTS = ("429", "500", "cut", "garbage", "empty", "slow")
+STALL_S = 3.0
 
 
 class Model:
@@ -78,6 +79,7 @@ class Server:
         asked: Prompt -> times it was asked.
         arrived: When each request came, on the monotonic clock.
         most: Most requests under way at a time.
+        connections: How many were opened.
     """
 
     def __init__(self, model):
@@ -86,6 +88,7 @@ class Server:
         self.key, self.logprobs, self.most_tokens = None, True, None
         self.begins_with, self.together, self.strict = None, 1, False
         self.asked, self.arrived, self.most, self.now = Counter(), [], 0, 0
+        self.connections = 0
         self.lock = threading.Lock()
         self.url = ""
 
@@ -141,7 +144,7 @@ def handler(server):
                 usage = body.get("stream_options", {}).get("include_usage")
                 if usage and server.strict:
                     return self.send(422, {"error": {"message": "no such field: stream_options"}})
-                return self.stream(tokens[: server.most_tokens], is_chat, fault == "cut", usage)
+                return self.stream(tokens[: server.most_tokens], is_chat, fault, usage)
             choice = {"index": 0, "finish_reason": "stop"}
             choice |= (
                 {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
@@ -163,14 +166,18 @@ def handler(server):
             self.send(200, {"id": "x", "choices": [choice]})
 
         def event(self, content):
-            self.wfile.write(f"data: {json.dumps({'id': 'x', **content})}\n\n".encode())
+            self.chunk(f"data: {json.dumps({'id': 'x', **content})}\n\n")
+
+        def chunk(self, text):
+            self.wfile.write(f"{len(text.encode()):x}\r\n{text}\r\n".encode())
             self.wfile.flush()
 
-        def stream(self, tokens, is_chat, cut, usage):
+        def stream(self, tokens, is_chat, fault, usage):
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
-            self.send_header("Connection", "close")
+            self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
+            cut = fault in ("cut", "stall")
             shown = tokens[: len(tokens) // 2] if cut else tokens
             size = server.together
             pieces = [shown[place : place + size] for place in range(0, len(shown), size)]
@@ -180,12 +187,17 @@ def handler(server):
                 part = {"delta": {"content": text}} if is_chat else {"text": text}
                 end = "stop" if not cut and number == len(pieces) - 1 else None
                 self.event({"choices": [{"index": 0, "finish_reason": end, **part}]})
+            if not pieces:
+                part = {"delta": {}} if is_chat else {"text": ""}
+                self.event({"choices": [{"index": 0, "finish_reason": "stop", **part}]})
             if usage and not cut:
                 told = {"prompt_tokens": 7, "completion_tokens": len(tokens), "total_tokens": 0}
                 self.event({"choices": [], "usage": told})
             if not cut:
-                self.wfile.write(b"data: [DONE]\n\n")
-            self.close_connection = True
+                self.chunk("data: [DONE]\n\n")
+                self.chunk("")
+            time.sleep(STALL_S if fault == "stall" else 0.0)
+            self.close_connection = cut
 
         def send(self, code, content, retry_after=None, cut=False):
             self.raw(code, json.dumps(content).encode(), "application/json", retry_after, cut)
@@ -215,6 +227,10 @@ def begin_with(token, details):
 class QuietServer(ThreadingHTTPServer):
     daemon_threads = True
 
+    def process_request(self, request, client_address):
+        self.model_server.connections += 1
+        super().process_request(request, client_address)
+
     def handle_error(self, request, client_address):
         """A fault of the model ends the connection; the console is the tests' own."""
 
@@ -224,6 +240,7 @@ def serving(model):
     """A server on a free port of loopback."""
     server = Server(model)
     http = QuietServer(("127.0.0.1", 0), handler(server))
+    http.model_server = server
     server.url = f"http://127.0.0.1:{http.server_port}/v1"
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()

@@ -14,7 +14,7 @@ from evalkit.engine.endpoint import EndpointEngine, open_endpoint
 from evalkit.engine.endpoint.calls import GarbledError, token_places
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.types import Decoding, Request, RequestKind, Response
-from tests.engine.endpoint_server import FAULTS, Model, serving
+from tests.engine.endpoint_server import FAULTS, STALL_S, Model, serving
 from tests.ports import free_port
 
 WAIT_S, STEP_S, GAP_S = 0.1, 0.05, 0.3
@@ -100,15 +100,17 @@ def test_faults_lose_nothing_and_count_nothing_twice(server, task_folder, tmp_pa
     assert server.most <= 3
 
 
-def test_a_stream_that_is_cut_is_asked_again(server):
-    server.faults = ["cut", "500", "429"]
+def test_a_stream_that_is_cut_or_stalls_is_asked_again(server, monkeypatch):
+    server.faults = ["cut", "500", "429", "stall"]
+    monkeypatch.setattr("evalkit.engine.endpoint.engine.TIMEOUT_S", STALL_S / 2)
     engine = EndpointEngine(open_endpoint(f"openai:{server.url}#tiny"))
     decoding = Decoding(max_new_tokens=6)
     asked = [
-        Request(RequestKind.TIMED, f"The {word}", decoding=decoding) for word in ("a", "b", "c")
+        Request(RequestKind.TIMED, f"The {word}", decoding=decoding)
+        for word in ("a", "b", "c", "d")
     ]
     found = dict(pair for batch in engine.respond(asked) for pair in batch)
-    assert sorted(found) == [0, 1, 2]
+    assert sorted(found) == [0, 1, 2, 3]
     assert all(len(response.token_s) == response.output_tokens for response in found.values())
     assert set(server.asked.values()) == {2}
 
@@ -125,6 +127,43 @@ def test_no_more_requests_leave_in_a_minute_than_are_allowed(server):
     assert len(server.arrived) == len(asked)
     # The way of the first to the server may have taken longer than that of the last.
     assert server.arrived[-1] - server.arrived[0] >= (len(asked) - 1.5) * GAP_S
+
+
+def timed(word, **batch):
+    return Request(RequestKind.TIMED, f"The {word}", decoding=Decoding(max_new_tokens=2), **batch)
+
+
+def test_a_pause_of_the_clients_own_is_in_no_time(server):
+    engine = EndpointEngine(open_endpoint(f"openai:{server.url}#tiny"), per_minute=60 / 2)
+    asked = [timed(word, batch="b", at_once=2) for word in ("a", "b")]
+    ((_, first), (_, second)) = sorted(pair for batch in engine.respond(asked) for pair in batch)
+    assert second.start_s - first.start_s > 1.5
+    assert max(first.total_s, second.total_s) < 1.5
+
+
+def test_requests_due_at_a_moment_are_clocked_from_it(server):
+    """However late they leave, for a user would have waited all that time."""
+    engine = EndpointEngine(open_endpoint(f"openai:{server.url}#tiny"), per_minute=60 / 2)
+    asked = [timed(word, batch="b", start_s=0.1) for word in ("a", "b")]
+    ((_, first), (_, second)) = sorted(pair for batch in engine.respond(asked) for pair in batch)
+    assert first.start_s == second.start_s == pytest.approx(0.1)
+    assert second.first_token_s > 1.5
+
+
+def test_connections_stay_open_from_batch_to_batch(server):
+    engine = EndpointEngine(open_endpoint(f"openai:{server.url}#tiny"))
+    asked = [timed(f"{n} {batch}", batch=batch, at_once=2) for batch in "abc" for n in range(4)]
+    assert sum(len(batch) for batch in engine.respond(asked)) == len(asked)
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("scheme", ["openai", "openai-chat"])
+def test_a_text_that_ends_at_once_is_one_token(server, scheme):
+    server.most_tokens = 0
+    ((found,),) = EndpointEngine(open_endpoint(f"{scheme}:{server.url}#tiny")).respond([timed("a")])
+    response = found[1]
+    assert (response.text, response.output_tokens) == ("", 1)
+    assert response.first_token_s == response.total_s > 0
 
 
 def test_planted_waits_are_found(server):
@@ -168,7 +207,7 @@ def test_timed_requests_do_not_wait_for_whoever_takes_the_answers(server):
 
 
 def test_what_was_answered_beside_a_failure_is_not_lost(monkeypatch):
-    async def answer(client, endpoint, request):
+    async def answer(client, endpoint, request, began):
         if request.context == "b":
             raise TypeError("garbled")
         return Response(text=request.context)
@@ -199,7 +238,7 @@ def test_a_run_goes_on_where_the_server_failed(
     )
     broken = evalkit_command(*given)
     assert broken.code == 3
-    assert "--resume auto" in broken.err
+    assert "go on with: evalkit run --resume" in broken.err
     assert "Traceback" not in broken.err
     monkeypatch.setattr(server.model, "generate", generate)
     asked = dict(server.asked)

@@ -52,7 +52,7 @@ def test_a_percentile_is_held_to_a_limit_by_its_own_interval(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     """It has no test of its own, but an interval that may hold the limit."""
-    settings = {"batch_sizes": [1], "prompt_tokens": [4], "new_tokens": 4, "repeats": 6}
+    settings = {"batch_sizes": [1], "prompt_tokens": [4], "new_tokens": 4, "repeats": 8}
     made = profile(str(checkpoint), store=str(tmp_path), device="cpu", **settings)
     (score,) = [s for s in made.scores if s.metric == "end_to_end_s_p50"]
     assert score.value is not None

@@ -1,5 +1,6 @@
 """`evalkit profile` on a tiny checkpoint: its figures, against the requests it keeps."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,6 @@ from evalkit.errors import UsageError
 from evalkit.profiling import profile
 from evalkit.profiling.energy import open_meter
 from evalkit.profiling.prompts import random_prompts
-from evalkit.stats.quantiles import batch_quantile_intervals
 
 SETTINGS = {"batch_sizes": [1, 3], "prompt_tokens": [4, 20], "new_tokens": 8, "repeats": 3}
 NAMES = ["prompt4-batch1", "prompt4-batch3", "prompt20-batch1", "prompt20-batch3"]
@@ -95,6 +95,62 @@ def test_the_parts_are_the_whole(result, tmp_path):
         assert parts == pytest.approx(row.total_s)
 
 
+def test_rates_are_totals_over_total_time(result, tmp_path):
+    """The mean of each batch's own rate would make much of quick batches."""
+    timings = evalkit.load_timings(tmp_path, result.manifest.run_id)
+    samples = evalkit.load_samples(tmp_path, result.manifest.run_id, "profile")
+    requests = timings[timings.phase == "request"].assign(batch=samples.cluster.to_numpy())
+    found = values(result)
+    for name, rows in requests.groupby("setting"):
+        seconds = rows.groupby("batch").total_s.max().sum()
+        assert found["output_tokens_per_s", name] == pytest.approx(
+            rows.output_tokens.sum() / seconds
+        )
+
+
+def test_few_rounds_give_no_interval_to_a_tail(result):
+    tails = [score for score in result.scores if score.metric.endswith(("_p95", "_p99"))]
+    assert all(score.ci_low is None and score.interval is None for score in tails)
+    assert {score.note for score in tails} == {
+        "percentiles without an interval rest on too few batches for one; more --repeats give it."
+    }
+
+
+def test_what_a_profile_measured_is_no_pair(result, checkpoint, tmp_path, evalkit_command):
+    other = profile(str(checkpoint), store=str(tmp_path), name="other", **SETTINGS)
+    first, second = (run.manifest.run_id for run in (result, other))
+    found = evalkit.compare(first, second, store=str(tmp_path))
+    assert {row.note.partition(":")[0] for row in found.differences} == {"values only"}
+    rules = tmp_path / "gate.yaml"
+    rules.write_text(
+        """version: 1
+rules:
+  - {task: profile, metric: requests_per_s, max_drop: 10%}
+  - {task: profile, metric: bandwidth_utilisation, max_drop: 10%}
+  - {task: profile, metric: serving_memory_bytes, max_rise: 10%}
+  - {task: profile, metric: first_token_s_p99, max: 0.000000001}
+"""
+    )
+    given = ("--baseline", first, "--config", rules, "--store", tmp_path)
+    assert evalkit_command("gate", second, *given, "--output", tmp_path / "out").code == 0
+    checks = json.loads((tmp_path / "out/gate.json").read_text())["checks"]
+    verdicts = {check["metric"]: check for check in checks}
+    assert verdicts.pop("first_token_s_p99")["verdict"] == "inconclusive"
+    assert {check["verdict"] for check in verdicts.values()} == {"skipped"}
+    assert all("limit it with min or max" in check["reason"] for check in verdicts.values())
+    refused = evalkit_command("gate", "--model", checkpoint, *given)
+    assert refused.code == 2
+    assert "time the checkpoint with 'evalkit profile'" in refused.err
+
+
+def test_texts_of_a_batch_begin_together_however_large(
+    checkpoint, tmp_path, peaks, clock, monkeypatch
+):
+    monkeypatch.setattr("evalkit.engine.budget.CACHE_BYTES", 1)
+    found = values(profile(str(checkpoint), store=str(tmp_path), **SETTINGS))
+    assert found["first_token_s_p99", "prompt4-batch3"] == pytest.approx(STEP_S)
+
+
 def test_rates_memory_and_what_could_not_be_measured(result, checkpoint):
     found = values(result)
     for name in NAMES:
@@ -167,14 +223,6 @@ def test_energy_is_counted_over_a_counters_end(tmp_path):
     )
 
 
-def test_intervals_of_quantiles_are_drawn_batch_by_batch():
-    batches = [np.full(4, value) for value in range(20)]
-    (ends,) = batch_quantile_intervals(batches, [0.5], seed=0)
-    # Drawn one by one, the 80 values would seem four times as many and the interval half as wide.
-    assert ends[1] - ends[0] > 6
-    assert batch_quantile_intervals(batches[:1], [0.5, 0.9], seed=0) == [None, None]
-
-
 def test_what_does_not_fit_is_left_out_or_refused(checkpoint, tmp_path, peaks):
     result = profile(
         str(checkpoint), store=str(tmp_path), batch_sizes=[1], prompt_tokens=[4, 500], new_tokens=4,
@@ -194,6 +242,7 @@ def test_what_does_not_fit_is_left_out_or_refused(checkpoint, tmp_path, peaks):
         (["--goodput", "end_to_end_s=nan"], "above 0"),
         (["--goodput", "end_to_end_s=-1"], "above 0"),
         (["--new-tokens", "1"], "--new-tokens"),
+        (["--batch-sizes", "1", "--concurrency", "2"], "give one of them"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(evalkit_command, checkpoint, tmp_path, options, said):

@@ -5,6 +5,7 @@ import pytest
 import evalkit
 from evalkit.errors import UsageError
 from evalkit.profiling import profile
+from evalkit.profiling.probe import Setting
 from tests.engine.endpoint_server import Model, serving
 
 WAIT_S = 0.1
@@ -34,8 +35,10 @@ def test_closed_and_open_loop(server, evalkit_command, tmp_path):
     assert (requests.first_token_s >= WAIT_S).all()
     # Whatever a server keeps of a prompt is of no use to a later request.
     assert set(server.asked.values()) == {1}
-    scores = evalkit.load_scores(tmp_path)
-    assert "model_flop_utilisation" not in set(scores.metric)
+    scores = evalkit.load_scores(tmp_path).set_index("metric")
+    assert "model_flop_utilisation" not in scores.index
+    assert scores.loc["noise", "value"] >= 0
+    assert "out of reach" in scores.loc["energy_j", "note"]
 
 
 def test_a_closed_loop_sends_the_next_request_when_one_is_answered(server, tmp_path):
@@ -81,6 +84,26 @@ def test_answers_of_one_token_have_no_time_between_tokens(server, evalkit_comman
     assert scores[["inter_token_s_p50", "time_per_output_token_s_p99"]].isna().all()
     assert scores["first_token_s_p50"] == scores["end_to_end_s_p50"] > 0
     assert scores["goodput_requests_per_s"] == scores["requests_per_s"]
+
+
+def test_arrivals_are_drawn_from_the_seed():
+    setting = Setting(5, 500, rate=20.0)
+    starts = setting.starts(1, 0)
+    assert starts == setting.starts(1, 0) == sorted(starts)
+    assert starts != setting.starts(1, 1)
+    assert starts[-1] / 499 == pytest.approx(1 / 20, rel=0.15)
+
+
+def test_a_server_that_fails_is_one_sentence(server, evalkit_command, tmp_path, monkeypatch):
+    monkeypatch.setattr("evalkit.engine.endpoint.engine.RETRIES", 0)
+    server.faults = ["500"]
+    done = evalkit_command(
+        "profile", "--model", f"openai:{server.url}#tiny", "--concurrency", "1",
+        "--prompt-tokens", 5, "--store", tmp_path,
+    )  # fmt: skip
+    assert done.code == 3, done
+    assert "gave no answer after 0 retries" in done.err
+    assert "--resume" not in done.err
 
 
 def test_rates_are_for_endpoints(checkpoint, tmp_path):

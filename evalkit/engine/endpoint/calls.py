@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evalkit.engine.endpoint.address import Endpoint
+from evalkit.engine.endpoint.pace import LEFT_S
 from evalkit.types import Decoding, Request, RequestKind, Response
 
 # The API takes no more; texts are cut at the others afterwards.
@@ -20,13 +21,14 @@ class NoLogprobsError(Exception):
     """The server gives no log-probabilities of the prompt."""
 
 
-async def answer(client: Any, endpoint: Endpoint, request: Request) -> Response:
+async def answer(client: Any, endpoint: Endpoint, request: Request, began: float) -> Response:
     """Ask one request.
 
     Args:
         client: An `openai.AsyncOpenAI`.
         endpoint: Whose model is asked.
         request: Of any kind.
+        began: When its batch began, on the monotonic clock.
 
     Raises:
         GarbledError: The answer is not of the API's form, or was cut off.
@@ -34,7 +36,7 @@ async def answer(client: Any, endpoint: Endpoint, request: Request) -> Response:
         openai.OpenAIError: The server refused, or could not be reached.
     """
     if request.kind is RequestKind.TIMED:
-        return await _timed(client, endpoint, request)
+        return await _timed(client, endpoint, request, began)
     if request.kind is RequestKind.GENERATE:
         return await _generated(client, endpoint, request)
     return await _scored(client, endpoint, request)
@@ -55,38 +57,56 @@ async def _generated(client: Any, endpoint: Endpoint, request: Request) -> Respo
     )
 
 
-async def _timed(client: Any, endpoint: Endpoint, request: Request) -> Response:
+async def _timed(client: Any, endpoint: Endpoint, request: Request, began: float) -> Response:
     """The server decides how many tokens a piece of its stream has, and says how many it made.
 
-    Where it does not say, each piece counts as a token.
+    Where it does not say, each piece counts as a token; a text that ends at once is one token. The
+    clock runs from when the request was due, where its moment was set beforehand: a server that
+    falls behind cannot make its requests wait unseen. Others are clocked from when the try that was
+    answered left, after any pause that the client made.
     """
     import openai
 
-    start = time.perf_counter()
     try:
         stream = await _create(
             client, endpoint, request.context, request.decoding, stream=True, stream_options=_USAGE
         )
     except (openai.BadRequestError, openai.UnprocessableEntityError):  # perhaps of the options
-        start = time.perf_counter()
         stream = await _create(client, endpoint, request.context, request.decoding, stream=True)
-    pieces, times, usage, ended = [], [], None, False
-    async for event in stream:
-        usage = getattr(event, "usage", None) or usage
-        for choice in event.choices or ():
-            piece = choice.delta.content if endpoint.chat else choice.text
-            if piece:
-                pieces.append(piece)
-                times.append(time.perf_counter() - start)
-            ended = ended or bool(choice.finish_reason)
-    if not ended or not times:
-        raise GarbledError("it ends without any text" if ended else "its stream was cut off")
+    is_scheduled = bool(request.batch) and not request.at_once
+    start = began + request.start_s if is_scheduled else LEFT_S.get()
+    pieces, times, usage = await _pieces(stream, endpoint.chat)
     return Response(
         text="".join(pieces),
         prompt_tokens=usage.prompt_tokens if usage else 0,
-        output_tokens=usage.completion_tokens if usage else len(times),
-        token_s=tuple(times),
+        output_tokens=max(1, usage.completion_tokens) if usage else len(times),
+        token_s=tuple(moment - start for moment in times),
+        start_s=start - began,
     )
+
+
+async def _pieces(stream: Any, is_chat: bool) -> tuple[list[str], list[float], Any]:
+    """A stream's pieces of text, when each came, and the server's usage, if it tells."""
+    import openai
+
+    pieces: list[str] = []
+    times: list[float] = []
+    usage, end = None, None
+    try:
+        async for event in stream:
+            usage = getattr(event, "usage", None) or usage
+            for choice in event.choices or ():
+                piece = choice.delta.content if is_chat else choice.text
+                if piece:
+                    pieces.append(piece)
+                    times.append(time.perf_counter())
+                if choice.finish_reason and end is None:
+                    end = time.perf_counter()
+    except openai.APIConnectionError as error:
+        raise GarbledError(f"its stream broke off: {error}") from error
+    if end is None:
+        raise GarbledError("its stream was cut off")
+    return pieces, times or [end], usage
 
 
 async def _scored(client: Any, endpoint: Endpoint, request: Request) -> Response:

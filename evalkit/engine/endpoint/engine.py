@@ -5,7 +5,6 @@ import math
 import os
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from evalkit.engine.endpoint.address import Endpoint
@@ -20,6 +19,10 @@ _NO_LOGPROBS = (
     "{path} offers no log-probabilities of a prompt (completions with echo and logprobs); choose "
     "tasks that generate text, or a server that does, such as vLLM's."
 )
+
+
+class ServerError(EvaluationError):
+    """The server could not be reached, or kept failing."""
 
 
 class EndpointEngine:
@@ -59,45 +62,53 @@ class EndpointEngine:
         Raises:
             UsageError: The server refuses the key, does not know the model or cannot score.
             DataError: The server calls a request impossible.
-            EvaluationError: The server could not be reached, or kept failing.
+            ServerError: The server could not be reached, or kept failing.
         """
         known = frozenset(answered)
         missing = [i for i in range(len(requests)) if i not in known]
-        scored = [i for i in missing if requests[i].kind in _SCORED]
-        if scored and self._endpoint.chat:
+        if not missing:
+            return
+        if self._endpoint.chat and any(requests[i].kind in _SCORED for i in missing):
             raise UsageError(_NO_LOGPROBS.format(path=self._endpoint.path))
         free = [i for i in missing if requests[i].kind is not RequestKind.TIMED]
-        yield from self._ask(requests, free, self._concurrency)
         batches: dict[object, list[int]] = {}
         for i in missing:
             if requests[i].kind is RequestKind.TIMED:
                 batches.setdefault(requests[i].batch or i, []).append(i)
-        for batch in batches.values():
-            most = requests[batch[0]].at_once or len(batch)
-            # As a whole: whoever takes the answers would hold up the clock of those under way.
-            yield [one for found in self._ask(requests, batch, most) for one in found]
+        with asyncio.Runner() as runner:
+            # One for all batches, whose connections stay open: none is built up inside a clock.
+            client = runner.run(self._open())
+            try:
+                yield from self._ask(runner, client, requests, free, self._concurrency)
+                for batch in batches.values():
+                    most = requests[batch[0]].at_once or len(batch)
+                    found = self._ask(runner, client, requests, batch, most)
+                    # As a whole: whoever takes the answers would hold up those under way.
+                    yield [one for some in found for one in some]
+            finally:
+                runner.run(client.close())
 
     def _ask(
-        self, requests: Sequence[Request], indices: list[int], most: int
+        self,
+        runner: asyncio.Runner,
+        client: Any,
+        requests: Sequence[Request],
+        indices: list[int],
+        most: int,
     ) -> Iterator[list[tuple[int, Response]]]:
         """Keep so many requests under way until all are answered; yields those that came in."""
-        if not indices:
-            return
-        with asyncio.Runner() as runner:
-            client, began = runner.run(self._open()), time.perf_counter()
-            waiting, under_way = list(reversed(indices)), set[asyncio.Task[tuple[int, Response]]]()
-            try:
-                while waiting or under_way:
-                    fresh = [waiting.pop() for _ in range(min(len(waiting), most - len(under_way)))]
-                    done, under_way = runner.run(
-                        self._some(client, began, requests, fresh, under_way)
-                    )
-                    failed = [task for task in done if task.exception()]
-                    yield [task.result() for task in done if task not in failed]
-                    if failed:
-                        failed[0].result()
-            finally:
-                runner.run(_close(client, under_way))
+        began, waiting = time.perf_counter(), list(reversed(indices))
+        under_way = set[asyncio.Task[tuple[int, Response]]]()
+        try:
+            while waiting or under_way:
+                fresh = [waiting.pop() for _ in range(min(len(waiting), most - len(under_way)))]
+                done, under_way = runner.run(self._some(client, began, requests, fresh, under_way))
+                failed = [task for task in done if task.exception()]
+                yield [task.result() for task in done if task not in failed]
+                if failed:
+                    failed[0].result()
+        finally:
+            runner.run(_cancel(under_way))
 
     async def _some(
         self,
@@ -135,10 +146,7 @@ class EndpointEngine:
         await asyncio.sleep(request.start_s)
         for attempt in range(RETRIES + 1):
             try:
-                sent = time.perf_counter() - began
-                response = await answer(client, self._endpoint, request)
-                is_timed = request.kind is RequestKind.TIMED
-                return index, replace(response, start_s=sent) if is_timed else response
+                return index, await answer(client, self._endpoint, request, began)
             except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
                 raise UsageError(f"{path} refuses the key; set OPENAI_API_KEY.") from error
             except openai.NotFoundError as error:
@@ -148,33 +156,22 @@ class EndpointEngine:
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 raise DataError(f"{path} refuses a request: {_reason(error)}.") from error
             except (openai.APIConnectionError, openai.APIStatusError) as error:
-                if request.kind is RequestKind.TIMED and attempt < RETRIES and _was_cut(error):
-                    await asyncio.sleep(_pause(attempt))
-                    continue
-                raise EvaluationError(_unreachable(path, _reason(error))) from error
+                raise ServerError(_unanswered(path, _reason(error))) from error
             except (GarbledError, openai.APIError, ValueError, AttributeError, TypeError) as error:
                 if attempt == RETRIES:
                     reason = f"its answers are garbled, {_reason(error)}"
-                    raise EvaluationError(_unreachable(path, reason)) from error
+                    raise ServerError(_unanswered(path, reason)) from error
                 await asyncio.sleep(_pause(attempt))
         raise AssertionError("the last attempt returns or raises")
 
 
-# Exceptions of whichever HTTP client the package openai has.
-_CUT = ("RemoteProtocolError", "ReadError")
 _SCORED = (RequestKind.LOGLIKELIHOOD, RequestKind.ROLLING)
 
 
-async def _close(client: Any, under_way: "set[asyncio.Task[tuple[int, Response]]]") -> None:
+async def _cancel(under_way: "set[asyncio.Task[tuple[int, Response]]]") -> None:
     for task in under_way:
         task.cancel()
     await asyncio.gather(*under_way, return_exceptions=True)
-    await client.close()
-
-
-def _was_cut(error: Exception) -> bool:
-    """Whether the connection ended inside an answer, which openai's client does not ask again."""
-    return type(error.__cause__).__name__ in _CUT
 
 
 def _pause(attempt: int) -> float:
@@ -185,8 +182,5 @@ def _reason(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
-def _unreachable(path: str, reason: str) -> str:
-    return (
-        f"{path} gave no answer after {RETRIES} retries ({reason}); what it has answered is kept, "
-        "go on with the same command and --resume auto."
-    )
+def _unanswered(path: str, reason: str) -> str:
+    return f"{path} gave no answer after {RETRIES} retries ({reason})."
