@@ -1,122 +1,18 @@
-"""Charts with intervals, in colours that colour-blind readers tell apart.
+"""Curves and points with their bands and intervals."""
 
-They are Vega-Lite specifications as plain dictionaries: a page of twelve is made in milliseconds.
-"""
-
-from collections.abc import Sequence
+from html import escape
+from itertools import cycle
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
-from parts.text import visible
+from parts.colours import DIAMOND, ROUND, SHAPES, lines, palette
+from parts.frame import Axis, bar, dot, drawing, frame, nanoseconds, number_axis, time_axis
 
-Spec = dict[str, Any]
-
-_LIGHT = {
-    "best": "#0072B2",
-    "tied": "#56B4E9",
-    "other": "#8A939E",
-    "worse": "#D55E00",
-    "text": "#4a5563",
-}
-_DARK = {
-    "best": "#56B4E9",
-    "tied": "#9AD1F2",
-    "other": "#7C8794",
-    "worse": "#E69F00",
-    "text": "#b6c0cb",
-}
-# Okabe and Ito (2008), without the yellow that is pale on white.
-_LINES_LIGHT = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-_LINES_DARK = ["#56B4E9", "#E69F00", "#2EC49A", "#E4A3C8", "#F0E442", "#D98452"]
-LEGEND_LINE = 32
 DOTTED = 60
 """With more points to a curve, dots would hide it; they still answer to the pointer."""
-_PADDING = {"left": 0, "top": 5, "right": 14, "bottom": 5}
-_ROWS: Spec = {"labelLimit": 210, "labelFlush": False, "ticks": False, "domain": False}
-
-
-def palette() -> dict[str, str]:
-    """Colours of the theme in force."""
-    return _DARK if _is_dark() else _LIGHT
-
-
-def lines() -> list[str]:
-    """Colours of several curves, in the theme in force."""
-    return _LINES_DARK if _is_dark() else _LINES_LIGHT
-
-
-def intervals(
-    rows: pd.DataFrame,
-    order: list[str],
-    alt: str,
-    unit: str = "",
-    ends: tuple[float, float] | None = None,
-) -> None:
-    """Draw one figure's values as dots on their 95 % intervals, a label a line.
-
-    Args:
-        rows: label, value, ci_low, ci_high and mark ("best", "tied", "").
-        order: Labels from top to bottom.
-        alt: What a screen reader says of it.
-        unit: Unit of the value.
-        ends: What the axis has to reach, so that charts side by side share one.
-    """
-    colours = palette()
-    shown = rows[["label", "value", "ci_low", "ci_high"]].astype({"label": object})
-    shown = shown.assign(standing=rows["mark"].replace("", "other"))
-    kinds = ["best", "tied", "other"]
-    axis = {"tickCount": 4, "grid": True, "labelFlush": True, "format": ".3~g"}
-    low = _x("ci_low", title=unit or None, axis=axis)
-    if ends is not None:
-        low["scale"] = {"domain": list(ends), "nice": True, "zero": False}
-    spec = {
-        "encoding": {
-            "y": {"field": "label", "type": "nominal", "sort": order, "title": None, "axis": _ROWS},
-            "color": _standing("color", kinds, [colours[kind] for kind in kinds]),
-            "tooltip": _tooltip("label", ".4g", "value", "ci_low", "ci_high"),
-        },
-        "layer": [
-            {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": {"x": low, "x2": _end()}},
-            _dots(60, "value", "shape", kinds, ["diamond", "circle", "circle"]),
-        ],
-    }
-    _draw(shown, spec, 20, alt)
-
-
-def forest(rows: pd.DataFrame, alt: str) -> None:
-    """Draw differences on their 95 % intervals around a line at 0, a figure a line.
-
-    Args:
-        rows: figure, gain, gain_low and gain_high (positive where B is better), standing; either
-            all or none with a better direction.
-        alt: What a screen reader says of it.
-    """
-    colours = palette()
-    kinds = {"better": colours["best"], "worse": colours["worse"], "open": colours["other"]}
-    shown = rows[["gain", "gain_low", "gain_high", "standing"]].copy()
-    shown["label"] = [visible(name) for name in rows["figure"]]
-    shown["standing"] = shown["standing"].replace(["", "untested"], "open")
-    title = "B worse ← 0 → B better" if (rows["standing"] != "").all() else "B lower ← 0 → B higher"
-    low = _x("gain_low", title=title, axis={"tickCount": 5, "labelFlush": True, "format": ".3~g"})
-    order = list(shown["label"])
-    encoding = {
-        "y": {
-            "field": "label", "type": "nominal", "sort": order, "title": None,
-            "axis": {**_ROWS, "labelLimit": 230},
-        },
-        "color": _standing("color", list(kinds), list(kinds.values())),
-        "tooltip": _tooltip("label", "+.4g", "gain", "gain_low", "gain_high"),
-    }  # fmt: skip
-    marks = [
-        {
-            "mark": {"type": "rule", "strokeWidth": 2.5},
-            "encoding": {**encoding, "x": low, "x2": {"field": "gain_high"}},
-        },
-        _dots(80, "gain", "shape", list(kinds), ["triangle-right", "triangle-left", "circle"]),
-    ]
-    marks[1]["encoding"] = {**encoding, **marks[1]["encoding"]}
-    _draw(shown, {"layer": [_level(0, "x"), *marks]}, 26, alt)
+_DOT, _RING, _HEIGHT, _TALL = 7, 15, 220, 320
 
 
 def curves(
@@ -139,49 +35,80 @@ def curves(
         level: Where to draw a level line.
         when: Whether positions are times.
     """
+    across = time_axis(rows["position"], x) if when else number_axis(rows["position"], x)
+    rows = rows.assign(at=nanoseconds(rows["position"]) if when else rows["position"])
+    ends = rows[["value", "ci_low", "ci_high"]].to_numpy(dtype=float).ravel()
+    up = number_axis([*ends[np.isfinite(ends)], *([] if level is None else [level])], unit)
     names = list(dict.fromkeys(rows["curve"]))
-    colour = {"field": "curve", "type": "nominal", "title": None, "legend": None}
-    colour["scale"] = {"domain": names, "range": lines()[: len(names)]}
-    if len(names) > 1:
-        colour["legend"] = {"orient": "bottom", "columns": 1, "labelLimit": 300}
-    kind = "temporal" if when else "quantitative"
-    axis = {"labelFlush": True, "grid": False, "labelOverlap": True}
-    along: Spec = {"field": "position", "type": kind, "title": x, "axis": axis}
-    if when:
-        along["axis"] = {**axis, "format": _time_format(rows["position"]), "tickCount": 4}
-    else:  # each tick in its own unit: 500 and 1k, not 0.5k
-        along["axis"] = {**axis, "labelExpr": "format(datum.value, '~s')", "tickCount": 5}
-    up = {"field": "value", "type": "quantitative", "title": unit or None}
-    up |= {
-        "scale": {"zero": False, "nice": True},
-        "axis": {"format": _number_format(rows["value"]), "tickCount": 5},
-    }
-    tooltip = [
-        {"field": "label", "type": "nominal", "title": "point"},
-        {"field": "position", "type": kind, "title": x},
-        *_numbers(".4g", "value", "ci_low", "ci_high"),
-    ]
-    band = {"y": {**up, "field": "ci_low"}, "y2": {"field": "ci_high"}}
-    dotted = rows["curve"].value_counts().max() <= DOTTED
-    marks: list[Spec] = [
-        {"mark": {"type": "area", "opacity": 0.18}, "encoding": band},
-        {"mark": {"type": "line", "strokeWidth": 2 if dotted else 1.5}, "encoding": {"y": up}},
-        {
-            "mark": {"type": "point", "filled": True, "size": 36, "opacity": int(dotted)},
-            "encoding": {"y": up, "tooltip": tooltip, "shape": {**colour, "scale": _shapes(names)}},
-        },
-    ]
-    if "marked" in rows and rows["marked"].any():
-        stands_out = {"type": "point", "size": 220, "strokeWidth": 2, "color": palette()["worse"]}
-        transform = [{"filter": "datum.marked"}]
-        encoding = {"y": up, "tooltip": tooltip, "color": {"value": palette()["worse"]}}
-        marks.append({"mark": stands_out, "transform": transform, "encoding": encoding})
-    for mark in marks:
-        mark["encoding"] = {"x": along, "color": colour, **mark["encoding"]}
+    looks = dict(zip(names, cycle(zip(lines(), SHAPES, strict=True)), strict=False))
+    paths = "".join(
+        _curve(mine, across, up, looks[name][0]) for name, mine in rows.groupby("curve", sort=False)
+    )
+    inner = drawing(paths) + _dots(rows, across, up, looks, when)
     if level is not None:
-        marks.insert(0, _level(level, "y"))
-    legend = LEGEND_LINE * len(names) if len(names) > 1 else 0
-    _draw(rows, {"layer": marks}, 240 + legend, alt, stepped=False)
+        line = f"left: 0; right: 0; bottom: {up.at(level)}%; height: 1px"
+        inner = bar(line, palette()["other"]) + inner
+    st.html(frame(inner, across, up, _HEIGHT, alt, _legend(looks) if len(names) > 1 else ""))
+
+
+def _curve(rows: pd.DataFrame, x: Axis, y: Axis, colour: str) -> str:
+    """A line through the points in order of their places, with its band."""
+    rows = rows.sort_values("at", kind="stable")
+    places = [x.at(at) for at in rows["at"]]
+    line = _joined(places, [y.at(value) for value in rows["value"]])
+    banded = rows["ci_low"].notna().to_numpy() & rows["ci_high"].notna().to_numpy()
+    band = ""
+    if banded.sum() > 1:
+        with_band, along = rows[banded], [x.at(at) for at in rows.loc[banded, "at"]]
+        low, high = ([y.at(v) for v in with_band[end]] for end in ("ci_low", "ci_high"))
+        around = _joined(along + along[::-1], low + high[::-1])
+        band = f'<path d="{around}Z" fill="{colour}" fill-opacity="0.18"/>'
+    stroke = f'stroke="{colour}" stroke-width="2" vector-effect="non-scaling-stroke"'
+    return f'{band}<path d="{line}" fill="none" {stroke}/>'
+
+
+def _joined(across: list[float], up: list[float]) -> str:
+    """A path through places, broken where one is undefined."""
+    parts, start = [], "M"
+    for left, bottom in zip(across, up, strict=True):
+        if np.isfinite(bottom):
+            parts.append(f"{start}{left:g} {100 - bottom:g}")
+        start = "L" if np.isfinite(bottom) else "M"
+    return "".join(parts)
+
+
+def _dots(
+    rows: pd.DataFrame, x: Axis, y: Axis, looks: dict[str, tuple[str, str]], when: bool
+) -> str:
+    """The points, each with what it is; of many only those that stand out are seen."""
+    seen = rows["curve"].value_counts().max() <= DOTTED
+    rings = rows["marked"].to_numpy() if "marked" in rows else np.zeros(len(rows), dtype=bool)
+    ring = f"border: 2px solid {palette()['worse']}; {ROUND}"
+    found = []
+    for row, is_marked in zip(rows.itertuples(), rings, strict=True):
+        if not np.isfinite(row.value):
+            continue
+        place = f"{row.position:%d %b %Y %H:%M}" if when else f"{row.position:,.6g}"
+        told = "\n".join(filter(None, (row.label, f"{place}: {row.value:.4g}{_band(row)}")))
+        colour, shape = looks[row.curve]
+        at = x.at(row.at), y.at(row.value)
+        found.append(dot(*at, _DOT, f"background: {colour}; {shape}" if seen else "", told))
+        if is_marked:
+            found.append(dot(*at, _RING, ring, told))
+    return "".join(found)
+
+
+def _band(row: Any) -> str:
+    return f" [{row.ci_low:.4g}, {row.ci_high:.4g}]" if pd.notna(row.ci_low) else ""
+
+
+def _legend(looks: dict[str, tuple[str, str]]) -> str:
+    swatch = "display: inline-block; width: 9px; height: 9px; margin-right: 6px"
+    return "".join(
+        f'<div style="padding-top: 4px"><i style="{swatch}; background: {colour}; {shape}"></i>'
+        f"{escape(name)}</div>"
+        for name, (colour, shape) in looks.items()
+    )
 
 
 def scatter(rows: pd.DataFrame, alt: str, x: str, y: str) -> None:
@@ -194,110 +121,23 @@ def scatter(rows: pd.DataFrame, alt: str, x: str, y: str) -> None:
         y: Title of the y axis.
     """
     colours = palette()
-    shown = rows.assign(standing=["best" if best else "other" for best in rows["best"]])
-    kinds = ["best", "other"]
-    axis = {"format": ".3~g", "tickCount": 6}
-    across, up = _x("x", title=x, axis=axis), _x("y", title=y)
-    up["axis"] = {"format": ".3~g"}
-    tooltip = _tooltip("label", ".4g", "x", "y")
-    rules = [
-        {
-            "mark": {"type": "rule", "opacity": 0.6},
-            "encoding": {
-                "x": {**across, "field": "x_low"}, "x2": {"field": "x_high"}, "y": up
-            },
-        },
-        {
-            "mark": {"type": "rule", "opacity": 0.6},
-            "encoding": {"x": across, "y": {**up, "field": "y_low"}, "y2": {"field": "y_high"}},
-        },
-    ]  # fmt: skip
-    front = {
-        "mark": {"type": "line", "strokeDash": [4, 3], "color": colours["best"]},
-        "transform": [{"filter": "datum.best"}],
-        "encoding": {"x": across, "y": up},
-    }
-    dots = {
-        "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
-        "encoding": {
-            "x": across, "y": up, "tooltip": tooltip,
-            "shape": _standing("shape", kinds, ["diamond", "circle"]),
-        },
-    }  # fmt: skip
-    colour = _standing("color", kinds, [colours[kind] for kind in kinds])
-    for mark in (*rules, dots):
-        mark["encoding"]["color"] = colour
-    _draw(shown, {"layer": [front, *rules, dots]}, 320, alt, stepped=False)
-
-
-def _draw(rows: pd.DataFrame, spec: Spec, height: int, alt: str, *, stepped: bool = True) -> None:
-    colour = "#b6c0cb" if _is_dark() else "#4a5563"
-    config = {
-        "axis": {"labelColor": colour, "titleColor": colour},
-        "legend": {"labelColor": colour, "symbolOpacity": 1},
-    }
-    spec = {
-        "padding": _PADDING, "height": {"step": height} if stepped else height, "config": config,
-        **spec,
-    }  # fmt: skip
-    st.vega_lite_chart(rows, spec, width="stretch", alt=alt)
-
-
-def _time_format(times: pd.Series) -> str:
-    """What tells the ticks of an axis apart."""
-    span = times.max() - times.min()
-    if span > pd.Timedelta(days=3):
-        return "%d %b"
-    return "%d %b %H:%M" if span > pd.Timedelta(hours=1) else "%H:%M:%S"
-
-
-def _number_format(values: pd.Series) -> str:
-    """Thousands as 2k; small numbers never as 20m."""
-    return ".3~s" if values.abs().max() >= 1000 else ".3~g"
-
-
-def _x(field: str, title: str | None, axis: Spec | None = None) -> Spec:
-    scale = {"zero": False, "nice": True}
-    return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis}
-
-
-def _end() -> Spec:
-    return {"field": "ci_high"}
-
-
-def _dots(size: int, field: str, channel: str, kinds: list[str], range_: list[str]) -> Spec:
-    return {
-        "mark": {"type": "point", "filled": True, "size": size, "opacity": 1},
-        "encoding": {
-            "x": {"field": field, "type": "quantitative"},
-            channel: _standing(channel, kinds, range_),
-        },
-    }
-
-
-def _standing(channel: str, kinds: list[str], range_: list[str]) -> Spec:
-    scale = {"domain": kinds, "range": range_}
-    return {"field": "standing", "type": "nominal", "legend": None, "scale": scale}
-
-
-def _shapes(names: Sequence[str]) -> Spec:
-    shapes = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
-    return {"domain": list(names), "range": shapes[: len(names)]}
-
-
-def _level(value: float, channel: str) -> Spec:
-    mark = {"type": "rule", "strokeDash": [4, 3], "color": palette()["other"], "aria": False}
-    colour = {"value": palette()["other"]}
-    return {"mark": mark, "encoding": {channel: {"datum": value}, "color": colour}}
-
-
-def _tooltip(label: str, format_: str, *fields: str) -> list[Spec]:
-    return [{"field": label, "type": "nominal", "title": "of"}, *_numbers(format_, *fields)]
-
-
-def _numbers(format_: str, *fields: str) -> list[Spec]:
-    return [{"field": field, "type": "quantitative", "format": format_} for field in fields]
-
-
-def _is_dark() -> bool:
-    return bool(st.context.theme.type == "dark")
+    across, up = (
+        number_axis(rows[[name, f"{name}_low", f"{name}_high"]].stack(), title)
+        for name, title in (("x", x), ("y", y))
+    )
+    front = rows[rows["best"]].sort_values("x")
+    line = _joined([across.at(v) for v in front["x"]], [up.at(v) for v in front["y"]])
+    dashed = 'stroke-width="1.5" stroke-dasharray="4 3" vector-effect="non-scaling-stroke"'
+    inner = drawing(f'<path d="{line}" fill="none" stroke="{colours["best"]}" {dashed}/>')
+    for row in rows.itertuples():
+        colour = colours["best" if row.best else "other"]
+        left, bottom = across.at(row.x), up.at(row.y)
+        if pd.notna(row.x_low):
+            ends = f"left: {across.at(row.x_low)}%; right: {100 - across.at(row.x_high):g}%"
+            inner += bar(f"{ends}; bottom: {bottom}%; height: 1px; opacity: 0.6", colour)
+        if pd.notna(row.y_low):
+            ends = f"bottom: {up.at(row.y_low)}%; top: {100 - up.at(row.y_high):g}%"
+            inner += bar(f"{ends}; left: {left}%; width: 1px; opacity: 0.6", colour)
+        look = f"background: {colour}; {DIAMOND if row.best else ROUND}"
+        inner += dot(left, bottom, 10, look, f"{row.label}\n{row.x:.4g}, {row.y:.4g}")
+    st.html(frame(inner, across, up, _TALL, alt))

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 from parts import data
-from parts.charts import intervals
+from parts.intervals import intervals
 from parts.messages import say, warn_of
 from parts.pick import pick, pick_run
 from parts.sample import text_block

@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from parts import data
-from parts.charts import forest
 from parts.differences import differences
+from parts.intervals import forest
 from parts.links import link
 from parts.messages import say, warn_of
 from parts.pick import pick, pick_run

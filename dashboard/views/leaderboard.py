@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 from parts import data
 from parts.cells import cells, heading
-from parts.charts import intervals
 from parts.export import as_csv, as_latex, as_markdown
+from parts.intervals import intervals
 from parts.links import link
 from parts.pick import pick
 from parts.text import label, visible
@@ -229,7 +229,7 @@ def _chart(figure: str, rows: pd.DataFrame, order: list[str]) -> None:
         st.caption("Undefined in every run.")
         return
     st.text(visible(heading(figure, rows)))
-    intervals(rows, order, "Values with 95 % intervals by run")
+    intervals(rows, order, f"{figure} by run, with 95 % intervals")
 
 
 page()

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 from parts import data
 from parts.cells import arrow
-from parts.charts import intervals
+from parts.intervals import intervals
 from parts.links import link
 from parts.messages import say
 from parts.pick import pick, pick_run

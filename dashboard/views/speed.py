@@ -3,7 +3,8 @@
 import pandas as pd
 import streamlit as st
 from parts import data
-from parts.charts import curves, intervals, scatter
+from parts.charts import curves, scatter
+from parts.intervals import intervals
 from parts.links import link
 from parts.messages import say, warn_of
 from parts.pick import pick
@@ -19,6 +20,7 @@ from evalkit.results import (
     memory_scores,
     quality_and_speed,
     throughputs,
+    timed_on,
     timed_runs,
 )
 from evalkit.results.difference import TIMED
@@ -26,14 +28,15 @@ from evalkit.results.profiles import LATENCIES, PROFILE, profile_latencies
 
 RUNS = 20
 POINTS = 300
+FEW = 5
 MILLI = 1000.0
 LEGEND = (
     "Milliseconds, over each run's timed requests, warm-up left out. The 95 % interval assumes "
     "nothing of the distribution; it is missing where the requests are too few for one."
 )
 BATCHES = (
-    "Milliseconds, over each setting's timed requests, warm-up left out; 95 % intervals by "
-    "resampling whole batches, whose requests are not independent."
+    "Milliseconds, over each setting's timed requests, warm-up left out. The 95 % interval allows "
+    "for batches whose requests are alike; it is missing where they are too few for one."
 )
 FLOW = (
     "Requests over the seconds that answering took; a run that was resumed or took answers of "
@@ -55,6 +58,7 @@ def page() -> None:
         warn_of(times.problems, "Some timings of this store cannot be read and are left out.")
         if len(runs) > RUNS:
             st.caption(f"Of the newest {RUNS} of {len(runs)} timed runs.")
+        _machines(found, runs)
         _latency(found, times)
         draw_profiles(found, _labels(found))
         if runs:
@@ -65,6 +69,21 @@ def page() -> None:
 def _labels(found: Overview) -> dict[str, str]:
     runs = found.runs
     return {run: visible(name) for run, name in zip(runs["run_id"], runs["label"], strict=True)}
+
+
+def _machines(found: Overview, runs: list[str]) -> None:
+    """A caution where times of several machines stand side by side."""
+    profiles = found.scores.loc[found.scores["task"] == PROFILE, "run_id"].unique()
+    machines = timed_on(found, [*runs, *profiles])
+    if len(machines) < 2:
+        return
+    labels = _labels(found)
+    said = "; ".join(
+        f"{', '.join(labels[run] for run in mine[:FEW])}"
+        f"{f' and {len(mine) - FEW} more' if len(mine) > FEW else ''} on {visible(machine)}"
+        for machine, mine in machines.items()
+    )
+    st.text(f"Timed on {len(machines)} machines, whose times do not compare: {said}.")
 
 
 def _latency(found: Overview, times: RequestTimes) -> None:

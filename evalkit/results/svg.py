@@ -44,7 +44,7 @@ def interval_svg(marks: Sequence[Mark], title: str, zero: bool = False) -> str:
         zero: Whether to draw a line at 0, which is then part of the axis.
     """
     ends = [end for mark in marks for end in (mark.value, mark.low, mark.high) if end is not None]
-    low, high = _span([*ends, 0.0] if zero else ends)
+    low, high = axis_span([*ends, 0.0] if zero else ends)
     height = _TOP + _ROW * len(marks) + _BOTTOM
     scale = (_WIDTH - _LABELS - 2 * _MARGIN) / (high - low)
 
@@ -54,7 +54,7 @@ def interval_svg(marks: Sequence[Mark], title: str, zero: bool = False) -> str:
     bottom = height - _BOTTOM
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{_text(title)}">',
-        *(_tick(tick, at(tick), bottom) for tick in _ticks(low, high)),
+        *(_tick(tick, at(tick), bottom) for tick in axis_ticks(low, high)),
     ]
     if zero:
         parts.append(f'<path class="axis" d="M{at(0)} {_TOP}V{bottom}"/>')
@@ -87,7 +87,7 @@ def _tick(value: float, x: float, bottom: int) -> str:
     return f'{line}<text x="{x}" y="{bottom + 16}" text-anchor="middle">{value:.4g}</text>'
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def axis_ticks(low: float, high: float) -> list[float]:
     """Four to eight round numbers within the axis."""
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))
@@ -97,7 +97,8 @@ def _ticks(low: float, high: float) -> list[float]:
     return [round(place * step, 12) for place in range(first, last + 1)]
 
 
-def _span(values: Sequence[float]) -> tuple[float, float]:
+def axis_span(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of an axis that holds the values, with some room beside them."""
     finite = [value for value in values if np.isfinite(value)] or [0.0]
     low, high = min(finite), max(finite)
     room = (high - low) * 0.05 or abs(high) * 0.1 or 1.0

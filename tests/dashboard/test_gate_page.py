@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from evalkit.results import keep_verdict, read_verdicts
 from tests.dashboard.content import add_verdicts
-from tests.dashboard.test_pages import texts
+from tests.dashboard.test_pages import charts, texts
 from tests.stores import make_store
 
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
@@ -20,9 +20,10 @@ def test_the_history_is_that_of_the_store(open_page, store):
     assert list(waived["reason"]) == ["as it is"]
     assert list(checks["rule"]) == ["facts · acc_norm max_drop 0.01"]
     assert list(checks["margin"]) == ["-0.030"]
-    assert [chart.proto.alt for chart in app.get("vega_lite_chart")] == [
-        "Margin of facts · acc_norm max_drop 0.01 over time"
-    ]
+    (margins,) = charts(app).items()
+    assert margins[0] == "Margin of facts · acc_norm max_drop 0.01 over time"
+    days = [told.split("\n")[1].partition(": ")[0] for told in dict.fromkeys(margins[1])]
+    assert sorted(days) == [f"0{day} Mar 2026 00:00" for day in (1, 2, 3)]
 
 
 def test_a_link_names_a_verdict(open_page, store):

@@ -13,6 +13,7 @@ from tests.stores import HOSTILE, make_store
 
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
 PAGES = ["leaderboard", "compare", "samples", "training", "safety"]
+ROLE = 'role="img"'
 PAGES += ["speed", "gate", "arena", "tasks"]
 
 
@@ -29,7 +30,18 @@ def markup(app):
 
 def blocks(app):
     """Prompts, answers and commands, as they are read."""
-    return [unescape(re.sub("<[^>]*>", "", body)) for body in markup(app)]
+    return [unescape(re.sub("<[^>]*>", "", body)) for body in markup(app) if ROLE not in body]
+
+
+def charts(app):
+    """What a screen reader says of each chart -> what the pointer finds at its marks."""
+    bodies = [body for body in markup(app) if ROLE in body]
+    return {
+        unescape(re.search('aria-label="([^"]*)"', body)[1]): list(
+            map(unescape, re.findall(' title="([^"]*)"', body))
+        )
+        for body in bodies
+    }
 
 
 def choose(app, label, value):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.dashboard.test_pages import blocks, markup, texts
+from tests.dashboard.test_pages import blocks, charts, markup, texts
 from tests.results.test_safety import put_in_family
 from tests.stores import HOSTILE, make_store
 
@@ -33,7 +33,7 @@ def test_the_figures_are_those_of_the_store(open_page, safe):
 
 def test_categories_are_drawn_and_examples_wait_for_a_click(open_page, safe):
     app = open_page("safety", safe, of="facts · acc_norm")
-    assert len(app.get("vega_lite_chart")) == 1
+    assert len(charts(app)) == 1
     assert not blocks(app)
     shown = open_page("safety", safe, of="facts · acc_norm", worst="true")
     samples = safe.samples(LATE, "facts")

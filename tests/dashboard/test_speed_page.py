@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.dashboard.test_pages import texts
+from tests.dashboard.test_pages import charts, texts
 from tests.results.test_profiles import profile_run
 from tests.results.test_speed import LATE, time_requests
 from tests.stores import make_store
@@ -27,7 +27,7 @@ def test_another_quantity_and_percentile_by_the_link(open_page, tmp_path):
     time_requests(store, LATE)
     app = open_page("speed", store, of="per_token_s", percentile="95")
     assert app.dataframe[0].value["p95"].iloc[0].startswith("5.000")
-    alts = [chart.proto.alt for chart in app.get("vega_lite_chart")]
+    alts = charts(app)
     assert "p95 of time per output token by run, with 95 % intervals" in alts
 
 
@@ -37,9 +37,21 @@ def test_throughput_by_batch_size(open_page, tmp_path):
         found = store.resolve(run)
         settings = {**found.settings, "batch_size": size}
         store.write_manifest(found.model_copy(update={"settings": settings}))
-    alts = [c.proto.alt for c in open_page("speed", store).get("vega_lite_chart")]
+    alts = charts(open_page("speed", store))
     assert "Throughput by batch size" in alts
     assert "Throughput by concurrency" not in alts
+
+
+def test_times_of_several_machines_are_told_apart(open_page, tmp_path):
+    store = make_store(tmp_path, tasks=["facts", "latency"], n=8)
+    assert "Timed on" not in texts(open_page("speed", store))
+    for name, device in (("early", "cpu"), ("late", "H100")):
+        hardware = {"cpu": "EPYC", "device": device, "threads": 16}
+        run = store.resolve(name)
+        store.write_manifest(run.model_copy(update={"environment": {"hardware": hardware}}))
+    said = texts(open_page("speed", store))
+    assert "Timed on 2 machines, whose times do not compare" in said
+    assert "late on EPYC, H100, 16 threads" in said
 
 
 def test_runs_without_timings(open_page, tmp_path):
@@ -69,7 +81,7 @@ def test_a_profile_by_its_settings(open_page, tmp_path):
     cell = rates.set_index("setting").loc["prompt32-batch4", "output_tokens_per_s"]
     assert cell == "300.00 (270.00–330.00)"
     assert machine["Peak memory, MB"].item() == "500.00"
-    alts = [chart.proto.alt for chart in app.get("vega_lite_chart")]
+    alts = charts(app)
     assert "output tokens/s by batch size" in alts
     assert "output tokens/s by requests sent a second" not in alts
 

@@ -1,11 +1,9 @@
 """The Training page: curves and pedigrees are those of the manifests and scores."""
 
-import json
-
 import pytest
 
 from tests.dashboard.content import enrich
-from tests.dashboard.test_pages import texts
+from tests.dashboard.test_pages import charts, texts
 from tests.results.test_training_log import trained, write_log
 from tests.stores import make_store
 
@@ -22,21 +20,11 @@ def series(tmp_path_factory):
     return store
 
 
-def charts(app):
-    """Specification and rows of each chart."""
-    found = []
-    for element in app.get("vega_lite_chart"):
-        spec = json.loads(element.proto.spec)
-        found.append((spec, element.proto.alt))
-    return found
-
-
 def test_the_losses_with_their_spike(open_page, series):
     app = open_page("training", series)
     assert not app.exception
     assert "Loss spike in step-3: 3.500 nats at 2,000." in texts(app)
-    alts = [alt for _, alt in charts(app)]
-    assert alts == ["Losses of the training", "facts · acc_norm by checkpoint"]
+    assert list(charts(app)) == ["Losses of the training", "facts · acc_norm by checkpoint"]
 
 
 @pytest.fixture
@@ -52,7 +40,7 @@ def test_the_steps_come_from_the_log_of_the_training(open_page, logged):
     app = open_page("training", store)
     assert not app.exception
     assert "▲ Loss spike at step 700." in texts(app)
-    assert [alt for _, alt in charts(app)] == [
+    assert list(charts(app)) == [
         "Losses of the training",
         "Learning rate of the training",
         "Norm of the gradient of the training",
