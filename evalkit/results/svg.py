@@ -88,10 +88,10 @@ def _tick(value: float, x: float, bottom: int) -> str:
 
 
 def axis_ticks(low: float, high: float) -> list[float]:
-    """Four to eight round numbers within the axis."""
-    rough = (high - low) / 4
+    """Two to six round numbers within the axis."""
+    rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
+    step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [round(place * step, 12) for place in range(first, last + 1)]
