@@ -75,7 +75,7 @@ class Response:
         output_tokens: Tokens scored or generated.
         token_s: Seconds from the request to each of its tokens (`TIMED`); at an endpoint, to each
             piece of its stream, which may hold several.
-        start_s: Seconds after its batch's start at which it was sent (`TIMED`, at an endpoint).
+        start_s: Seconds from its batch's start to its clock's (`TIMED`, at an endpoint).
     """
 
     loglikelihood: float | None = None

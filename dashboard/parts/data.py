@@ -32,6 +32,7 @@ from evalkit.results import (
     sample_index,
     search_samples,
     select_board,
+    suites,
     training_series,
     verdict_files,
     vote_files,
@@ -66,6 +67,12 @@ def view() -> Overview:
         say("This store holds no runs yet.", f"Make one with: evalkit run --store {opened.url}")
         st.stop()
     return found
+
+
+def names() -> dict[str, list[str]]:
+    """What the runs and scores of the store name, sorted: models, tags, tasks and so on."""
+    opened = store()
+    return _names(opened.url, _mark())
 
 
 def board(choice: Choice) -> Board:
@@ -154,6 +161,19 @@ def pairs(a: str, b: str, task: str) -> pd.DataFrame:
 @st.cache_resource(max_entries=2, show_spinner="Reading the store")
 def _overview(url: str, mark: str) -> Overview:
     return overview(Store(url))
+
+
+@st.cache_resource(max_entries=2)
+def _names(url: str, mark: str) -> dict[str, list[str]]:
+    found = _overview(url, mark)
+    return {
+        "models": sorted(found.runs["model"].unique()),
+        "tags": sorted({tag for row in found.runs["tags"] for tag in row}),
+        "tasks": sorted(found.scores["task"].unique()),
+        "metrics": sorted(found.scores["metric"].unique()),
+        "families": sorted(found.scores["family"].dropna().unique()),
+        "suites": sorted(suites(found)),
+    }
 
 
 @st.cache_resource(max_entries=8, show_spinner="Sorting")

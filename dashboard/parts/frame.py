@@ -19,6 +19,13 @@ from evalkit.results.svg import axis_span, axis_ticks
 GRID = "rgba(128, 140, 150, 0.25)"
 _LETTER = 6.4
 _TIMES = 3
+_ALONE = pd.Timedelta(hours=1)
+_FORMS = (
+    (pd.Timedelta(days=300), "%b %Y"),
+    (pd.Timedelta(days=_TIMES), "%d %b"),
+    (pd.Timedelta(hours=1), "%d %b %H:%M"),
+    (-_ALONE, "%H:%M:%S"),
+)
 _SIZES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -40,19 +47,20 @@ class Axis:
         return round(100 * (value - self.low) / (self.high - self.low), 2)
 
 
-def number_axis(values: Iterable[float], title: str = "") -> Axis:
-    """An axis of round numbers that holds the values."""
+def number_axis(values: Iterable[float], title: str = "", most: int = 4) -> Axis:
+    """An axis of round numbers, of which it has at most one more than `most`, that holds values."""
     low, high = axis_span([float(value) for value in values])
-    return Axis(low, high, [(tick, short(tick)) for tick in axis_ticks(low, high)], title)
+    return Axis(low, high, [(tick, short(tick)) for tick in axis_ticks(low, high, most)], title)
 
 
 def time_axis(times: pd.Series, title: str = "") -> Axis:
     """An axis of moments that holds the times, which stand on it in nanoseconds."""
-    span = times.max() - times.min()
-    form = "%H:%M:%S"
-    if span > pd.Timedelta(hours=1):
-        form = "%d %b" if span > pd.Timedelta(days=_TIMES) else "%d %b %H:%M"
-    low, high = axis_span(nanoseconds(times).tolist())
+    moments = pd.to_datetime(times, utc=True)
+    if moments.nunique() == 1:
+        moments = pd.concat([moments - _ALONE, moments + _ALONE])
+    span = moments.max() - moments.min()
+    form = next(form for least, form in _FORMS if span > least)
+    low, high = axis_span(nanoseconds(moments).tolist())
     places = np.linspace(low, high, 2 * _TIMES + 1)[1::2]
     return Axis(low, high, [(p, pd.Timestamp(int(p)).strftime(form)) for p in places], title)
 
@@ -63,11 +71,11 @@ def nanoseconds(times: pd.Series) -> pd.Series:
 
 
 def short(value: float) -> str:
-    """A number for a tick: 500, 1.5k."""
+    """A round number for a tick, in full: 500, 1.5k, 112.5k."""
     for size, letter in _SIZES:
         if abs(value) >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
+            return f"{value / size:.10g}{letter}"
+    return f"{value:.10g}"
 
 
 def frame(inner: str, x: Axis, y: Axis, height: int, alt: str, legend: str = "") -> str:
@@ -96,8 +104,8 @@ def frame(inner: str, x: Axis, y: Axis, height: int, alt: str, legend: str = "")
         f'transform: translateX(-50%)">{escape(text)}</span>'
         for value, text in x.ticks
     )
-    over = f'<div style="padding-bottom: 6px">{escape(y.title)}</div>' if y.title else ""
-    under = f'<div style="text-align: center">{escape(x.title)}</div>' if x.title else ""
+    over = f'<div style="padding-bottom: 6px">{escape(visible(y.title))}</div>' if y.title else ""
+    under = f'<div style="text-align: center">{escape(visible(x.title))}</div>' if x.title else ""
     return (
         f'<div role="img" aria-label="{escape(visible(alt))}" style="font-size: 0.75rem; '
         f'line-height: 1.2; color: {palette()["text"]}; padding-top: 4px">{over}'

@@ -1,5 +1,6 @@
 """Values on their intervals, a line each."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -12,7 +13,7 @@ from parts.text import visible
 from evalkit.results.svg import Mark
 
 _ROW, _DOT, _ROOM = 20, 10, 14
-_LETTER, _WIDEST = 6.4, 210
+_LETTER, _WIDEST, _TICKS = 6.4, 210, 5
 _SHAPES = {"best": DIAMOND, "better": RIGHT, "worse": LEFT}
 _COLOURS = {"best": "best", "tied": "tied", "better": "best", "worse": "worse"}
 
@@ -60,7 +61,11 @@ def forest(rows: pd.DataFrame, alt: str) -> None:
 
 
 def _known(end: float) -> float | None:
-    return None if pd.isna(end) else float(end)
+    return float(end) if math.isfinite(end) else None
+
+
+def _is_known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _picture(
@@ -68,9 +73,9 @@ def _picture(
 ) -> str:
     """The marks under one axis, which reaches the ends too."""
     colours = palette()
-    shown = [end for mark in marks for end in (mark.value, mark.low, mark.high) if end is not None]
-    axis = number_axis([*shown, *ends], title)
+    shown = [end for mark in marks for end in (mark.value, mark.low, mark.high) if _is_known(end)]
     labels = min(_WIDEST, _LETTER * max((len(mark.label) for mark in marks), default=0) + 8)
+    axis = number_axis([*shown, *ends], title, _TICKS if labels < _WIDEST / 2 else _TICKS - 2)
     sides = f"margin: 0 {_ROOM}px 0 {labels + _ROOM:.0f}px"
     upright = "top: 0; bottom: 0; width: 1px"
     grid = "".join(bar(f"left: {axis.at(tick)}%; {upright}", GRID) for tick, _ in axis.ticks)
@@ -83,7 +88,9 @@ def _picture(
         f'transform: translateX(-50%)">{text}</span>'
         for tick, text in axis.ticks
     )
-    named = f'<div style="{sides}; text-align: center">{escape(title)}</div>' if title else ""
+    named = (
+        f'<div style="{sides}; text-align: center">{escape(visible(title))}</div>' if title else ""
+    )
     return (
         f'<div role="img" aria-label="{escape(visible(alt))}" style="font-size: 0.75rem; '
         f'line-height: 1.2; color: {colours["text"]}"><div style="position: relative">'
@@ -94,14 +101,16 @@ def _picture(
 
 def _line(mark: Mark, axis: Axis, labels: float, colour: str) -> str:
     """A label and its mark; what the label cut off, and the figures, answer to the pointer."""
-    told, whisker = f"{mark.label}: {mark.value:.4g}", ""
+    told, whisker, point = f"{mark.label}: undefined", "", ""
+    if _is_known(mark.value):
+        told = f"{mark.label}: {mark.value:.4g}"
+        place = f"left: calc({axis.at(mark.value)}% - {_DOT / 2:g}px); top: {(_ROW - _DOT) / 2:g}px"
+        shape = _SHAPES.get(mark.kind, ROUND)
+        point = bar(f"{place}; width: {_DOT}px; height: {_DOT}px; {shape}", colour)
     if mark.low is not None and mark.high is not None:
         told += f" [{mark.low:.4g}, {mark.high:.4g}]"
         ends = f"left: {axis.at(mark.low)}%; right: {100 - axis.at(mark.high):g}%"
         whisker = bar(f"{ends}; top: {_ROW / 2 - 1:g}px; height: 2px", colour)
-    place = f"left: calc({axis.at(mark.value)}% - {_DOT / 2:g}px); top: {(_ROW - _DOT) / 2:g}px"
-    shape = _SHAPES.get(mark.kind, ROUND)
-    point = bar(f"{place}; width: {_DOT}px; height: {_DOT}px; {shape}", colour)
     cut = "overflow: hidden; text-overflow: ellipsis; white-space: nowrap; text-align: right"
     return (
         f'<div title="{escape(told)}" style="display: flex; height: {_ROW}px; '

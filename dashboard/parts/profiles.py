@@ -21,7 +21,7 @@ MACHINE = {
     "noise": ("Noise", 1.0),
 }
 LEGEND = (
-    "Means over batches after a warm-up, with 95 % intervals. Utilisation is the share of the "
+    "Totals over all batches after a warm-up, with 95 % intervals. Utilisation is the share of the "
     "machine's own best matrix product and copy in memory, measured beside; noise is the median "
     "distance of a batch's time from the median, as a share of it, of the noisiest setting."
 )

@@ -1,6 +1,7 @@
 """Leaderboard: which checkpoint is best, and how sure that is."""
 
 from datetime import date
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +13,7 @@ from parts.links import link
 from parts.pick import pick
 from parts.text import label, visible
 
-from evalkit.results import Board, Choice, Overview, suites
+from evalkit.results import Board, Choice
 
 ROWS = 50
 FIGURES = 24
@@ -24,6 +25,7 @@ PER_LINE = 3
 ALL = "All"
 NEWEST = "Newest first"
 EACH = "Each task's primary"
+LISTED = {"models": ("Models", "model"), "tags": ("Tags", "tag"), "tasks": ("Tasks", "tasks")}
 COLUMNS = {"": "Tasks", "suites": "Suites"}
 SHADES = {
     "●": "background-color: rgba(0, 114, 178, 0.24)",
@@ -43,15 +45,15 @@ MEANS = (
 def page() -> None:
     """Draw the page."""
     st.title("Leaderboard")
-    found = data.view()
+    data.view()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
             "Search", key="find", bind="query-params", placeholder="run, model or task", width=320
         )
         sorting = st.container(width=320)
         with st.popover("Filter"):
-            filters = _filters(found)
-    board = data.board(Choice(text=text, family=_family(found), **filters))
+            filters = _filters()
+    board = data.board(Choice(text=text, family=_family(), **filters))
     if board.scores.empty:
         st.info("No run and task fit these choices.")
         return
@@ -61,38 +63,36 @@ def page() -> None:
     _charts(runs, board)
 
 
-def _filters(found: Overview) -> dict[str, object]:
+def _filters() -> dict[str, object]:
     """What the popover holds, by the fields of `Choice`."""
-    names = {
-        "models": ("Models", "model", sorted(found.runs["model"].unique())),
-        "tags": ("Tags", "tag", sorted({tag for row in found.runs["tags"] for tag in row})),
-        "tasks": ("Tasks", "tasks", sorted(found.scores["task"].unique())),
-    }
+    known = data.names()
     chosen: dict[str, object] = {
         field: tuple(
-            st.multiselect(title, options, key=key, bind="query-params", format_func=visible)
+            st.multiselect(title, known[field], key=key, bind="query-params", format_func=visible)
         )
-        for field, (title, key, options) in names.items()
+        for field, (title, key) in LISTED.items()
     }
     since, until = st.columns(2)
     chosen["since"] = _day("From day", "since", since)
     chosen["until"] = _day("To day", "until", until)
-    named = ["", *sorted(suites(found))]
-    chosen["suite"] = pick("Suite", named, "suite", "", lambda name: visible(name or ALL)) or None
-    metrics = ["", *sorted(found.scores["metric"].unique())]
-    chosen["metric"] = (
-        pick("Metric", metrics, "metric", "", lambda name: visible(name or EACH)) or None
-    )
+    for field, absent in (("suite", ALL), ("metric", EACH)):
+        options = ["", *known[f"{field}s"]]
+        shown = partial(_or, absent)
+        chosen[field] = pick(field.capitalize(), options, field, "", shown) or None
     chosen["by_suite"] = pick("Columns", list(COLUMNS), "by", "", COLUMNS.__getitem__) == "suites"
     return chosen
+
+
+def _or(absent: str, name: str) -> str:
+    return visible(name or absent)
 
 
 def _day(title: str, key: str, place: st.delta_generator.DeltaGenerator) -> date | None:
     return place.date_input(title, value=None, key=key, bind="query-params", format="YYYY-MM-DD")
 
 
-def _family(found: Overview) -> str | None:
-    families = sorted(found.scores["family"].dropna().unique())
+def _family() -> str | None:
+    families = data.names()["families"]
     if len(families) < 2:
         return None
     family = st.segmented_control(

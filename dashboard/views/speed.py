@@ -58,7 +58,7 @@ def page() -> None:
         warn_of(times.problems, "Some timings of this store cannot be read and are left out.")
         if len(runs) > RUNS:
             st.caption(f"Of the newest {RUNS} of {len(runs)} timed runs.")
-        _machines(found, runs)
+        _machines(found, runs[:RUNS])
         _latency(found, times)
         draw_profiles(found, _labels(found))
         if runs:

@@ -94,6 +94,8 @@ def server_command(app: Path, host: str, port: int) -> list[str]:
         "server.port": str(port),
         "server.headless": "false" if _has_screen() else "true",
         "server.fileWatcherType": "none",
+        # The pages rely on none of its rewriting of their source, which costs each visit time.
+        "runner.magicEnabled": "false",
         # A full collection after every page holds its last message back for a third of a second.
         "runner.postScriptGC": "false",
         "browser.gatherUsageStats": "false",

@@ -52,7 +52,7 @@ def profile(
     ] = None,
     rates: Annotated[str, typer.Option(help=describe("rates"))] = "",
     arrivals: Annotated[int, typer.Option(help=describe("arrivals"))] = 20,
-    repeats: Annotated[int, typer.Option(help=describe("repeats"))] = 5,
+    repeats: Annotated[int, typer.Option(help=describe("repeats"))] = 8,
     goodput: Annotated[
         list[str] | None, typer.Option(metavar="QUANTITY=SECONDS", help=describe("goodput"))
     ] = None,

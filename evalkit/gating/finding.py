@@ -219,7 +219,12 @@ def _ask_value(
     if excess <= 0:
         return Finding(check, tested=True)
     p, deviation = _value_test(figure, bound, score, evidence)
-    if p is None and score["unit"] in TIMED and score["n"] > 1 and check.ci_low is None:
+    if (
+        p is None
+        and score["unit"] in TIMED
+        and score["aggregation"] != "single"
+        and check.ci_low is None
+    ):
         reason = f"{number(value)}, of too few requests for an interval"
         return Finding(undecided(replace(check, reason=reason), defaults))
     if p is None:

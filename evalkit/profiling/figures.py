@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from evalkit.profiling.probe import Setting
 from evalkit.profiling.work import Work
 from evalkit.stats import estimate
-from evalkit.stats.intervals import ratio_parts
+from evalkit.stats.intervals import mean_stderr, ratio_parts, t_interval
 from evalkit.stats.quantiles import clustered_quantile_intervals
 from evalkit.types import Response, Sample, Score
 
@@ -108,7 +108,7 @@ def by_setting(settings: Sequence[Setting], samples: Sequence[Sample]) -> list[B
 
 
 def scores_of(
-    batches: Sequence[Batches], machine: Machine | None, limits: Mapping[str, float], seed: int
+    batches: Sequence[Batches], machine: Machine | None, limits: Mapping[str, float]
 ) -> list[Score]:
     """Every figure of a profile but the means.
 
@@ -116,10 +116,9 @@ def scores_of(
         batches: Of each setting.
         machine: What was measured beside them; None of a model behind an endpoint.
         limits: Quantity -> seconds that a good request may take, for the goodput.
-        seed: Of resampled intervals.
     """
     scores = [score for one in batches for score in _percentiles(one)]
-    scores += [score for one in batches for score in _rates(one, machine, limits, seed)]
+    scores += [score for one in batches for score in _rates(one, machine, limits)]
     return [*scores, *_whole(batches, machine), *_held(machine.round_memory if machine else ())]
 
 
@@ -157,21 +156,23 @@ def _remark(quantity: str, value: float | None, ends: object) -> str | None:
 
 
 def _rates(
-    batches: Batches, machine: Machine | None, limits: Mapping[str, float], seed: int
+    batches: Batches, machine: Machine | None, limits: Mapping[str, float]
 ) -> Iterator[Score]:
     for (name, unit), (amounts, seconds) in _amounts(batches, machine, limits).items():
-        found = estimate(ratio_parts(amounts, seconds), "mean", seed=seed)
+        parts = ratio_parts(amounts, seconds)
+        rate, stderr = float(parts.mean()), mean_stderr(parts)
+        low, high = t_interval(rate, stderr, len(parts) - 1) if stderr > 0 else (None, None)
         yield Score(
             task=_TASK,
             metric=name,
             filter=batches.setting.name,
-            value=found.value,
-            stderr=found.stderr,
-            ci_low=found.ci_low,
-            ci_high=found.ci_high,
-            n=found.n,
+            value=rate,
+            stderr=stderr,
+            ci_low=low,
+            ci_high=high,
+            n=len(parts),
             higher_is_better=True,
-            interval=found.method,
+            interval=None if low is None else "t",
             aggregation="total rate",
             family=_FAMILY,
             unit=unit,
@@ -185,17 +186,17 @@ def _amounts(
     size, prompt = batches.setting.batch_size, batches.setting.prompt_tokens
     seconds = batches.seconds
     new = np.array([sum(r.output_tokens for r in batch) for batch in batches.responses])
-    all_of_it = np.full(len(seconds), float(size))
+    requests = np.full(len(seconds), float(size))
     read_s = seconds
     if batches.setting.is_batch:
         read_s = np.array([max(r.first_token_s or 0.0 for r in b) for b in batches.responses])
     found = {
         ("output_tokens_per_s", "tokens/s"): (new, seconds),
-        ("requests_per_s", "requests/s"): (all_of_it, seconds),
-        ("input_tokens_per_s", "tokens/s"): (all_of_it * prompt, read_s),
+        ("requests_per_s", "requests/s"): (requests, seconds),
+        ("input_tokens_per_s", "tokens/s"): (requests * prompt, read_s),
     }
     if machine:
-        work, tokens = machine.work, all_of_it * (prompt - 1) + new
+        work, tokens = machine.work, requests * (prompt - 1) + new
         flop = work.linear_flop * tokens + work.output_flop * new
         read = (work.weight_bytes + _cache_read(batches, work)) * (new / size - 1)
         most_flop, most_read = 1e9 * machine.matmul_gflops, 1e9 * machine.copy_gb_s

@@ -52,6 +52,8 @@ def profile(model: str, *, wait: Callable[[], object] = lambda: None, **settings
     created = datetime.now(UTC)
     if isinstance(opened, Checkpoint):
         asked = _fitting(asked, opened)
+    if asked.rates and asked.requests_per_minute:
+        raise UsageError("rates say when requests leave; give no requests_per_minute beside them.")
     most = max(ROWS, *asked.batch_sizes)
     engine = make_engine_here(opened, asked.model_copy(update={"batch_size": most}))
     samples: list[Sample] = []
@@ -59,7 +61,7 @@ def profile(model: str, *, wait: Callable[[], object] = lambda: None, **settings
 
     def finish(means: list[Score]) -> list[Score]:
         batches = by_setting(probe.settings, samples)
-        return [*scores_of(batches, machines[0], asked.goodput, asked.seed), *means]
+        return [*scores_of(batches, machines[0], asked.goodput), *means]
 
     probe = Profile(asked, _prompts(engine, asked), finish)
     plan = Plan(asked, opened, [PlannedTask(probe, probe.documents(None, 0))], {}, store)
@@ -75,7 +77,7 @@ def _prompts(
 ) -> Callable[[int, int], list[str]]:
     """What gives texts of so many tokens; of an endpoint, whose tokenizer nobody knows, of words.
 
-    What a server has read it may have kept, so no two of its requests have the same text.
+    What a server has read it may have kept, so its texts are drawn anew for each batch.
     """
     if isinstance(engine, EndpointEngine):
         seeds = itertools.count(time.time_ns())

@@ -29,7 +29,7 @@ class ProfileSettings(RunSettings):
     )
     new_tokens: int = Field(64, ge=2, le=2**20, description="Tokens to generate for each request.")
     repeats: int = Field(
-        5, ge=2, le=10_000, description="Batches of each setting that are timed, after one warm-up."
+        8, ge=2, le=10_000, description="Batches of each setting that are timed, after one warm-up."
     )
     goodput: dict[str, float] = Field(
         default_factory=dict,

@@ -37,7 +37,7 @@ _SETTING = r"prompt(?P<prompt_tokens>\d+)-(?P<load>batch|concurrency|rate)(?P<si
 
 
 def profile_latencies(view: Overview, quantity: str) -> pd.DataFrame:
-    """Percentiles of one of `LATENCIES`, as the profile estimated them over whole batches.
+    """Percentiles of one of `LATENCIES`, as the profile estimated them.
 
     Returns:
         As `latency_percentiles`, `task` being the setting; the newest run first.

@@ -136,6 +136,8 @@ def throughputs(view: Overview, phases: pd.DataFrame) -> pd.DataFrame:
 def timed_on(view: Overview, runs: Sequence[str]) -> dict[str, list[str]]:
     """Machines on which runs were timed, in words, with the runs of each; unknown ones left out.
 
+    Of a server the address stands for its machine.
+
     A time says something of two models only where one machine took both.
     """
     found: dict[str, list[str]] = {}
@@ -218,6 +220,8 @@ def _machine(run: Manifest) -> str:
     hardware = run.environment.get("hardware")
     if not isinstance(hardware, Mapping):
         return ""
+    if hardware.get("device") == "endpoint":
+        return run.model.path
     parts = [hardware.get(name) for name in ("cpu", "device")]
     threads = hardware.get("threads")
     return ", ".join(str(part) for part in (*parts, threads and f"{threads} threads") if part)

@@ -84,12 +84,12 @@ def _line(mark: Mark, y: float, at: Callable[[float], float]) -> str:
 
 def _tick(value: float, x: float, bottom: int) -> str:
     line = f'<path class="grid" d="M{x} {_TOP}V{bottom}"/>'
-    return f'{line}<text x="{x}" y="{bottom + 16}" text-anchor="middle">{value:.4g}</text>'
+    return f'{line}<text x="{x}" y="{bottom + 16}" text-anchor="middle">{value:.10g}</text>'
 
 
-def axis_ticks(low: float, high: float) -> list[float]:
-    """Two to six round numbers within the axis."""
-    rough = (high - low) / 5
+def axis_ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers within the axis, at most one more than `most`."""
+    rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough)
     first = math.ceil(low / step - 1e-9)

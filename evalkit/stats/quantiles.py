@@ -7,8 +7,12 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from evalkit.stats.intervals import effective_size
+from evalkit.stats.bootstrap import effective_units
+from evalkit.stats.intervals import mean_stderr
 from evalkit.stats.units import Array, Codes
+
+FEWEST = 8
+"""With fewer clusters nobody can say how alike the values in them are."""
 
 
 def quantile_interval(
@@ -29,7 +33,7 @@ def quantile_interval(
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     n, tail = len(ordered), (1 - confidence) / 2
-    below = scipy.stats.binom.cdf(np.arange(n + 1), n, q)
+    below = scipy.special.bdtr(np.arange(n + 1, dtype=float), n, q)
     # x(l) lies above the quantile with the chance that fewer than l values lie below it.
     lower = int(np.searchsorted(below, tail, side="right"))
     upper = int(np.searchsorted(below, 1 - tail, side="left")) + 1
@@ -58,17 +62,27 @@ def clustered_quantile_intervals(
     Source: Woodruff 1952, "Confidence intervals for medians and other position measures"; the
     proportion's interval by Korn and Graubard 1998.
     """
-    if len(clusters) < 2:
+    sizes = [len(np.atleast_1d(part)) for part in clusters]
+    values = np.concatenate([*map(np.atleast_1d, clusters), []]).astype(np.float64)
+    if set(sizes) <= {1}:
+        return [quantile_interval(values, q, confidence) for q in qs]
+    if len(clusters) < FEWEST:
         return [None] * len(qs)
-    values = np.concatenate([np.asarray(part, dtype=np.float64) for part in clusters])
-    codes = np.repeat(np.arange(len(clusters)), [len(np.atleast_1d(part)) for part in clusters])
+    codes = np.repeat(np.arange(len(clusters)), sizes)
     ordered, n = np.sort(values), len(values)
     narrower = _t(n - 1, confidence) / _t(len(clusters) - 1, confidence)
     found: list[tuple[float, float] | None] = []
     most = _worth(values, codes, 0.5)
+    # How little they are worth at that, which few clusters tell badly: by one chance in twenty.
+    freedom = (len(clusters) - 1) / 2
+    unsure = float(scipy.special.gammaincinv(freedom, 0.05)) / freedom
     for q in qs:
         # How alike the few values of a tail are within clusters, these alone do not tell.
         size = min(_worth(values, codes, q), most) * narrower**2
+        sure = size * unsure
+        if q**sure + (1 - q) ** sure > 1 - confidence:  # all may lie on one side of it
+            found.append(None)
+            continue
         low = scipy.special.betaincinv(q * size, size - q * size + 1, (1 - confidence) / 2)
         high = scipy.special.betaincinv(q * size + 1, size - q * size, (1 + confidence) / 2)
         lower, upper = math.floor(low * n), math.ceil(high * n) + 1
@@ -78,8 +92,15 @@ def clustered_quantile_intervals(
 
 
 def _worth(values: Array, codes: Codes, q: float) -> float:
-    """As many independent values as these are worth, for the share up to their q-quantile."""
-    return effective_size((values <= np.quantile(values, q)).astype(float), codes)
+    """As many independent values as these are worth, for the share up to their q-quantile.
+
+    Between Kish's number of clusters, of which a large one makes up for no small one, and all.
+    """
+    below = (values <= np.quantile(values, q)).astype(float)
+    least, robust = effective_units(np.bincount(codes).astype(float)), mean_stderr(below, codes)
+    if robust == 0:
+        return least
+    return float(min(max(below.var() / robust**2, least), len(values)))
 
 
 def _t(freedom: int, confidence: float) -> float:

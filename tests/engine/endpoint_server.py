@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 FAULTS = ("429", "500", "cut", "garbage", "empty", "slow")
-STALL_S = 3.0
+STALL_S, REFUSED_S = 3.0, 1.0
 
 
 class Model:
@@ -130,7 +130,9 @@ def handler(server):
             fault = server.fault(body["prompt"])
             if fault == "429":
                 return self.send(429, {"error": {"message": "slow down"}}, retry_after="0")
-            if fault == "500":
+            if fault == "slow 500":
+                time.sleep(REFUSED_S)
+            if fault in ("500", "slow 500"):
                 return self.send(500, {"error": {"message": "out of order"}})
             if fault == "garbage":
                 return self.raw(200, b"<html>not json at all", "application/json")

@@ -14,7 +14,7 @@ from evalkit.engine.endpoint import EndpointEngine, open_endpoint
 from evalkit.engine.endpoint.calls import GarbledError, token_places
 from evalkit.errors import EvaluationError, UsageError
 from evalkit.types import Decoding, Request, RequestKind, Response
-from tests.engine.endpoint_server import FAULTS, STALL_S, Model, serving
+from tests.engine.endpoint_server import FAULTS, REFUSED_S, STALL_S, Model, serving
 from tests.ports import free_port
 
 WAIT_S, STEP_S, GAP_S = 0.1, 0.05, 0.3
@@ -164,6 +164,13 @@ def test_a_text_that_ends_at_once_is_one_token(server, scheme):
     response = found[1]
     assert (response.text, response.output_tokens) == ("", 1)
     assert response.first_token_s == response.total_s > 0
+
+
+def test_a_refusal_counts_in_the_time_it_cost(server):
+    server.faults, server.wait_s = ["slow 500"], 0.0
+    engine = EndpointEngine(open_endpoint(f"openai:{server.url}#tiny"))
+    ((found,),) = engine.respond([timed("a")])
+    assert found[1].first_token_s > REFUSED_S
 
 
 def test_planted_waits_are_found(server):

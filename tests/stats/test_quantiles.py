@@ -44,14 +44,12 @@ def in_clusters(random, clusters, size, correlation):
 
 
 @pytest.mark.parametrize("q", [0.5, 0.9])
-def test_alone_in_their_clusters_values_have_the_exact_interval_of_a_proportion(q):
-    values = np.random.default_rng(3).lognormal(size=200)
-    (found,) = clustered_quantile_intervals(values[:, None], [q])
-    ends = stats.binomtest(int(200 * q), 200).proportion_ci(method="exact")
-    ordered = np.sort(values)
-    assert found == (
-        ordered[int(np.floor(200 * ends.low)) - 1], ordered[int(np.ceil(200 * ends.high))]
-    )  # fmt: skip
+def test_values_that_cluster_in_nothing_count_as_all_that_they_are(q):
+    values = np.random.default_rng(3).normal(size=(250, 4))
+    alone = quantile_interval(values.ravel(), q)
+    assert clustered_quantile_intervals(values.ravel()[:, None], [q]) == [alone]
+    (found,) = clustered_quantile_intervals(values, [q])
+    assert 0.9 < (found[1] - found[0]) / (alone[1] - alone[0]) < 1.3
 
 
 def test_values_of_one_cluster_count_as_what_they_are_worth():
@@ -59,19 +57,27 @@ def test_values_of_one_cluster_count_as_what_they_are_worth():
     (found,) = clustered_quantile_intervals(alike, [0.5])
     assert found[1] - found[0] >= 10  # as of the twenty that they are worth, not of eighty
     assert clustered_quantile_intervals(alike[:1], [0.5, 0.9]) == [None, None]
-    assert clustered_quantile_intervals(alike[:5], [0.5, 0.99]) == [None, None]
+    # Five values have no interval of their median, however often each is said.
+    often = [np.full(1008, float(value)) for value in range(5)]
+    assert clustered_quantile_intervals(often, [0.5, 0.99]) == [None, None]
+    one_large = [np.arange(1000.0), *([float(value)] for value in range(19))]
+    assert clustered_quantile_intervals(one_large, [0.9]) == [None]
 
 
+@pytest.mark.parametrize(("clusters", "size"), [(8, 40), (12, 16), (40, 4)])
 @pytest.mark.parametrize("correlation", [0.0, 0.3, 0.9])
-def test_in_clusters_it_holds_the_true_quantile_as_often_as_it_says(correlation):
+def test_in_clusters_it_holds_the_true_quantile_as_often_as_it_says(correlation, clusters, size):
     random = np.random.default_rng(6)
     qs = (0.5, 0.9)
     found = [
-        clustered_quantile_intervals(in_clusters(random, 30, 4, correlation), qs)
+        clustered_quantile_intervals(in_clusters(random, clusters, size, correlation), qs)
         for _ in range(400)
     ]
     for place, q in enumerate(qs):
         ends = [each[place] for each in found if each[place]]
-        assert len(ends) > 200
+        if clusters == 40 or (q == 0.5 and correlation < 0.5):
+            assert len(ends) > 200
+        if len(ends) < 50:
+            continue
         covered = np.mean([low <= stats.norm.ppf(q) <= high for low, high in ends])
         assert 0.93 <= covered <= 1.0

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evalkit.engine.endpoint.address import Endpoint
-from evalkit.engine.endpoint.pace import LEFT_S
+from evalkit.engine.endpoint.pace import SENT_AT
 from evalkit.types import Decoding, Request, RequestKind, Response
 
 # The API takes no more; texts are cut at the others afterwards.
@@ -62,8 +62,8 @@ async def _timed(client: Any, endpoint: Endpoint, request: Request, began: float
 
     Where it does not say, each piece counts as a token; a text that ends at once is one token. The
     clock runs from when the request was due, where its moment was set beforehand: a server that
-    falls behind cannot make its requests wait unseen. Others are clocked from when the try that was
-    answered left, after any pause that the client made.
+    falls behind cannot make its requests wait unseen. Others are clocked from when they first left:
+    a refusal and the pause after it are the server's, the client's own pace is not.
     """
     import openai
 
@@ -72,9 +72,10 @@ async def _timed(client: Any, endpoint: Endpoint, request: Request, began: float
             client, endpoint, request.context, request.decoding, stream=True, stream_options=_USAGE
         )
     except (openai.BadRequestError, openai.UnprocessableEntityError):  # perhaps of the options
+        SENT_AT.set(None)
         stream = await _create(client, endpoint, request.context, request.decoding, stream=True)
     is_scheduled = bool(request.batch) and not request.at_once
-    start = began + request.start_s if is_scheduled else LEFT_S.get()
+    start = began + request.start_s if is_scheduled else SENT_AT.get() or began
     pieces, times, usage = await _pieces(stream, endpoint.chat)
     return Response(
         text="".join(pieces),
@@ -96,9 +97,9 @@ async def _pieces(stream: Any, is_chat: bool) -> tuple[list[str], list[float], A
         async for event in stream:
             usage = getattr(event, "usage", None) or usage
             for choice in event.choices or ():
-                piece = choice.delta.content if is_chat else choice.text
-                if piece:
-                    pieces.append(piece)
+                piece, thought = _written(choice, is_chat)
+                pieces.append(piece)
+                if piece or thought:
                     times.append(time.perf_counter())
                 if choice.finish_reason and end is None:
                     end = time.perf_counter()
@@ -107,6 +108,15 @@ async def _pieces(stream: Any, is_chat: bool) -> tuple[list[str], list[float], A
     if end is None:
         raise GarbledError("its stream was cut off")
     return pieces, times or [end], usage
+
+
+def _written(choice: Any, is_chat: bool) -> tuple[str, str]:
+    """A piece of the answer, and one of what a reasoning model thinks before it."""
+    if not is_chat:
+        return choice.text or "", ""
+    delta = choice.delta
+    thoughts = [getattr(delta, name, None) for name in ("reasoning_content", "reasoning")]
+    return delta.content or "", next(filter(None, thoughts), "")
 
 
 async def _scored(client: Any, endpoint: Endpoint, request: Request) -> Response:

@@ -134,7 +134,9 @@ class EndpointEngine:
             api_key=os.environ.get("OPENAI_API_KEY") or "none",
             max_retries=RETRIES,
             timeout=TIMEOUT_S,
-            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"request": [self._pace]}),
+            http_client=openai.DefaultAsyncHttpxClient(
+                event_hooks={"request": [self._pace]}, limits=_endless(openai)
+            ),
         )
 
     async def _one(
@@ -163,6 +165,12 @@ class EndpointEngine:
                     raise ServerError(_unanswered(path, reason)) from error
                 await asyncio.sleep(_pause(attempt))
         raise AssertionError("the last attempt returns or raises")
+
+
+def _endless(openai: Any) -> Any:
+    """No bound on connections, nor on how long one is kept: building one up takes time."""
+    endless = {"max_connections": None, "max_keepalive_connections": None}
+    return type(openai.DEFAULT_CONNECTION_LIMITS)(**endless, keepalive_expiry=None)
 
 
 _SCORED = (RequestKind.LOGLIKELIHOOD, RequestKind.ROLLING)

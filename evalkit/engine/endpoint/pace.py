@@ -4,8 +4,8 @@ import asyncio
 import time
 from contextvars import ContextVar
 
-LEFT_S: ContextVar[float] = ContextVar("LEFT_S")
-"""On the monotonic clock, when this task's newest request went to the server."""
+SENT_AT: ContextVar[float | None] = ContextVar("SENT_AT", default=None)
+"""On the monotonic clock, when this task's request first went to the server."""
 
 
 class Pace:
@@ -20,9 +20,10 @@ class Pace:
         self._next = 0.0
 
     async def __call__(self, _request: object) -> None:
-        """Wait for the next free moment, and note when it came."""
+        """Wait for the next free moment, and note when the first one came."""
         now = time.monotonic()
         moment = max(now, self._next)
         self._next = moment + self._gap_s
         await asyncio.sleep(moment - now)
-        LEFT_S.set(time.perf_counter())
+        if SENT_AT.get() is None:
+            SENT_AT.set(time.perf_counter())
