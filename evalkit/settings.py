@@ -154,7 +154,8 @@ class RunSettings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             option = "--" + str(first["loc"][0]).replace("_", "-")
-            raise UsageError(f"{option} {first['input']!r}: {first['msg']}.") from error
+            told = first["msg"].removeprefix("Value error, ")
+            raise UsageError(f"{option} {first['input']!r}: {told}.") from error
 
 
 def describe(field: str, settings: type[RunSettings] = RunSettings) -> str:

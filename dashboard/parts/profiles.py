@@ -68,7 +68,7 @@ def _settings(rates: pd.DataFrame, known: list[str], labels: dict[str, str]) -> 
     wide = rates.assign(cell=cells).pivot_table(
         index=["run_id", "setting"], columns="metric", values="cell", aggfunc="first", sort=False
     )
-    table = wide[known].reset_index()
+    table = wide[known].fillna(number(None)).reset_index()
     table.insert(0, "label", table.pop("run_id").map(labels))
     table["setting"] = table["setting"].map(visible)
     text = st.column_config.TextColumn

@@ -120,7 +120,7 @@ def _percentiles(
     if task == PROFILE:
         rows = profile_latencies(found, quantity)
         rows = rows[rows["run_id"].isin(list(dict.fromkeys(rows["run_id"]))[:RUNS])]
-        names = rows["run_id"].map(labels) + " · " + rows["task"].map(visible)
+        names = rows["task"].map(visible) + " · " + rows["run_id"].map(labels)
     else:
         rows = latency_percentiles(times.rows[times.rows["task"] == task], quantity)
         names = rows["run_id"].map(labels)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli import options
-from evalkit.cli.output import note, plain, print_table
+from evalkit.cli.output import note, plain, print_table, store_option
 from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ def _print(found: Sequence["Comparison"], places: Sequence["Standing"], limit: i
         print()
     print(text.LEGEND)
     last = found[-1]
-    print(f"next: evalkit gate {last.candidate.run_id} --baseline {last.baseline.run_id}")
+    where = store_option(last.store.url)
+    print(f"next: evalkit gate {last.candidate.run_id} --baseline {last.baseline.run_id}{where}")
 
 
 def _show_series(series: "Series", plot: Path | None, as_json: bool, markdown: bool) -> None:

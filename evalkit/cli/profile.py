@@ -68,14 +68,14 @@ def profile(
     """Time a checkpoint under several settings, and keep every request in the store."""
     from evalkit.cli.quiet import quick_imports, quiet_libraries
 
-    if batch_sizes and concurrency:
+    if batch_sizes is not None and concurrency is not None:
         raise UsageError("--batch-sizes and --concurrency are the same; give one of them.")
     quiet_libraries()
     with quick_imports():
         from evalkit.profiling.measure import profile as measure
     result = measure(
         model,
-        batch_sizes=concurrency or batch_sizes or "1,4,16",
+        batch_sizes=next((s for s in (concurrency, batch_sizes) if s is not None), "1,4,16"),
         rates=rates,
         arrivals=arrivals,
         prompt_tokens=prompt_tokens,

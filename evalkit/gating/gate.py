@@ -100,8 +100,9 @@ def _judge(
     # A verdict that was reached on the way does not take the number of samples as given.
     silent = stopped_early(manifest) if settled is not None else ""
     notes = [note for note in held.notes if note != silent]
-    if not held.problem:
-        checks, unjudged = _checks(store, manifest, rules, held, seed, settled)
+    judged, evidence = (_fixed(rules), Held()) if held.problem else (rules, held)
+    if judged is not None:
+        checks, unjudged = _checks(store, manifest, judged, evidence, seed, settled)
         checks, remarks = waive(checks, rules.waivers, today or datetime.now(UTC).date())
         notes += unjudged + remarks
     return GateResult(
@@ -110,11 +111,21 @@ def _judge(
         checks=tuple(sorted(checks, key=lambda check: ORDER.index(check.verdict))),
         notes=tuple(notes),
         problem=held.problem,
-        exit_code=NO_BASELINE if held.problem else exit_code(checks),
+        exit_code=exit_code(checks, bool(held.problem)),
         command=_command(manifest, found.named, config, store, seed, settled is not None),
         alpha=rules.defaults.alpha,
         comparison=held.comparison,
     )
+
+
+def _fixed(rules: GateConfig) -> GateConfig | None:
+    """The fixed limits among rules, which need no baseline; None where there are none."""
+    found = [
+        rule.model_copy(update={"max_drop": None, "max_rise": None})
+        for rule in rules.rules or ()
+        if rule.min is not None or rule.max is not None
+    ]
+    return rules.model_copy(update={"rules": found}) if found else None
 
 
 def _kept(store: Store, result: GateResult) -> GateResult:
@@ -203,10 +214,12 @@ def _refuse_repeats(asked: Sequence[Question], evidence: Evidence) -> None:
             )
 
 
-def exit_code(checks: Sequence[Check]) -> int:
+def exit_code(checks: Sequence[Check], incomparable: bool = False) -> int:
     """A regression is sure whatever else is missing; a gap weighs more than an open question."""
     if any(check.verdict is Verdict.REGRESSED for check in checks):
         return REGRESSED
+    if incomparable:
+        return NO_BASELINE
     codes = {check.exit_code for check in checks}
     return next((code for code in (NO_BASELINE, INCOMPLETE, UNDECIDED) if code in codes), PASSED)
 

@@ -122,15 +122,12 @@ def annotate(result: GateResult) -> list[str]:
             raise UsageError(f"GITHUB_STEP_SUMMARY cannot be written: {error}.") from error
     if not summary and os.environ.get("GITHUB_ACTIONS") != "true":
         return []
-    told = (
-        [("error", result.problem)]
-        if result.problem
-        else [
-            (check.level, f"{check.verdict}: {check.task} {check.name}: {check.reason}")
-            for check in result.checks
-            if check.level
-        ]
-    )
+    told = [("error", result.problem)] if result.problem else []
+    told += [
+        (check.level, f"{check.verdict}: {check.task} {check.name}: {check.reason}")
+        for check in result.checks
+        if check.level
+    ]
     return [f"::{level} title=evalkit gate::{_command_text(text)}" for level, text in told]
 
 

@@ -125,7 +125,8 @@ class GateResult:
         against = f" against {self.baseline.name}" if self.baseline else ""
         name = self.run.name if self.run else "gate"
         if self.problem:
-            return f"{name}: {self.problem}"
+            beyond = sum(check.verdict is Verdict.REGRESSED for check in self.checks)
+            return f"{name}: {self.problem}" + (f"; {beyond} regressed" if beyond else "")
         counts = [
             f"{sum(check.verdict is verdict for check in self.checks)} {verdict}"
             for verdict in ORDER

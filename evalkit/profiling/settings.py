@@ -10,6 +10,11 @@ LIMITED = ("first_token_s", "time_per_output_token_s", "end_to_end_s")
 class ProfileSettings(RunSettings):
     """The settings of a profile; those of a run that it does not need keep their defaults."""
 
+    model: str = Field(
+        min_length=1,
+        description="Checkpoint folder, org/name of a model in the mirror, or address of an "
+        "endpoint.",
+    )
     tasks: list[str] = Field(["profile"], frozen=True)
     batch_sizes: list[int] = Field(
         [1, 4, 16],
@@ -46,7 +51,7 @@ class ProfileSettings(RunSettings):
     @classmethod
     def _positive(cls, value: list[int]) -> list[int]:
         if min(value) < 1 or max(value) > 2**20:
-            raise ValueError("take whole numbers from 1 on")
+            raise ValueError("take whole numbers from 1 to 1,048,576")
         return sorted(set(value))
 
     @field_validator("rates")

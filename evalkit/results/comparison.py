@@ -196,7 +196,7 @@ def compare(
         reasons = "; ".join(_obstacle(task, why, a, b) for task, why in obstacles.items())
         raise NotComparableError(
             f"{a.name} and {b.name} cannot be paired: {reasons}. "
-            "Scores alone can be compared with --unpaired."
+            "Scores alone can be compared with 'evalkit compare --unpaired'."
         )
     fate = "compared unpaired" if unpaired else "left out"
     notes = [f"{_obstacle(task, why, a, b)}: {fate}." for task, why in obstacles.items()]

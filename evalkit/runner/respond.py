@@ -155,7 +155,7 @@ def _given_up(plan: Plan, error: LostError, journal: Journal | None) -> str:
 def _kept(plan: Plan, journal: Journal | None) -> str:
     """What an error may add where there is a journal."""
     if journal is None:
-        return ""
+        return " Nothing of it is kept; run it again."
     command = resume_command(journal.folder.name, plan.store)
     return f" All other answers are kept; go on with: {command}"
 

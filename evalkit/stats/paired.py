@@ -18,6 +18,7 @@ from evalkit.stats.bootstrap import (
 )
 from evalkit.stats.estimate import is_binary
 from evalkit.stats.intervals import effective_size, mean_stderr, t_interval, tango_interval
+from evalkit.stats.jackknife import jackknife_stderr
 from evalkit.stats.power import ALPHA, minimal_detectable_effect
 from evalkit.stats.significance import mcnemar_p, randomization_p, sign_flip_p, t_p, tango_p
 from evalkit.stats.units import Array, Codes, cluster_codes, matrix, unit_sums
@@ -146,6 +147,11 @@ class _Pairs:
     draws: int
     alpha: float
 
+    @property
+    def is_beyond(self) -> bool:
+        """Whether the difference lies farther from 0 than the null: not surer so than beyond 0."""
+        return (self.difference - self.null) * self.null > 0
+
     def t_p(self) -> float:
         """Student's t test of a mean's excess over the null, robust in clusters."""
         a, b = self.a[:, 0], self.b[:, 0]
@@ -243,12 +249,27 @@ def _compare_corpus(pairs: _Pairs, only_bootstrap: bool = False) -> _Spread:
     if only_bootstrap:
         p, test = bootstrap_p(excess, 0.0, units), f"{prefix}paired bootstrap"
     elif pairs.null != 0:
-        # A difference cannot be surer to lie beyond a margin than to lie beyond 0; the bound keeps
-        # the bootstrap, too sure of itself on few documents, in check.
-        p = max(p, bootstrap_p(excess, 0.0, units))
-        test = f"{prefix}paired bootstrap"
+        # Alone the bootstrap is too sure of itself on few documents.
+        bound = p if pairs.is_beyond else _jackknife_p(pairs, a, b, sizes)
+        p, test = max(bound, bootstrap_p(excess, 0.0, units)), f"{prefix}paired bootstrap"
     visible = minimal_detectable_effect(stderr, pairs.alpha) if stderr > 0 else None
     return _Spread(stderr, interval, p, test, visible)
+
+
+def _jackknife_p(pairs: _Pairs, a: Array, b: Array, sizes: Array) -> float:
+    """T test of a corpus metric's excess over the null, its error by leaving each unit out."""
+    k = a.shape[1]
+
+    def excess(sums: Array, n: Array) -> Array:
+        old, new = (pairs.aggregation.value(part, n) for part in (sums[..., :k], sums[..., k:]))
+        allowed = pairs.null if pairs.share is None else pairs.share * np.abs(old)
+        found: Array = new - old - allowed
+        return found
+
+    sums = np.column_stack([a, b])
+    value = float(excess(sums.sum(axis=0), np.array(sizes.sum())))
+    stderr = jackknife_stderr(sums, sizes, excess)
+    return t_p(value, stderr, effective_units(sizes) - 1) if np.isfinite(stderr) else 1.0
 
 
 def _value(statistics: Array, aggregation: Aggregation) -> float | None:

@@ -106,7 +106,10 @@ def verdict(rows: Sequence[TaskLoss], margin: float) -> str:
     words += f" {len(undecided)} of {len(rows)} cannot be told"
     needed = [loss.needed for loss in undecided]
     known = [count for count in needed if count is not None]
-    return f"{words} (about {max(known):,} samples would)" if len(known) == len(needed) else words
+    if not known:
+        return words
+    of_these = "" if len(known) == len(needed) else f" tell {len(known)} of them"
+    return f"{words} (about {max(known):,} samples would{of_these})"
 
 
 def _tested(comparison: Comparison, row: Difference, margin: float, seed: int) -> TaskLoss:

@@ -77,7 +77,7 @@ def test_a_profile_by_its_settings(open_page, tmp_path):
     app = open_page("speed", store, percentile="99")
     assert not app.exception
     latency, rates, machine = (frame.value for frame in app.dataframe)
-    assert latency.set_index("label").loc["late · prompt32-batch4", "p99"] == "99.00 (89.10–108.90)"
+    assert latency.set_index("label").loc["prompt32-batch4 · late", "p99"] == "99.00 (89.10–108.90)"
     cell = rates.set_index("setting").loc["prompt32-batch4", "output_tokens_per_s"]
     assert cell == "300.00 (270.00–330.00)"
     assert machine["Peak memory, MB"].item() == "500.00"

@@ -140,6 +140,13 @@ rules:
     rest = [check for check in checks if check not in tails]
     assert {check["verdict"] for check in rest} == {"skipped"}
     assert all("limit it with min or max" in check["reason"] for check in rest)
+    with rules.open("a") as file:
+        file.write("  - {task: profile, metric: output_tokens_per_s, min: 1000000000}\n")
+    apart = profile(str(checkpoint), store=str(tmp_path), name="apart", **SETTINGS | {"seed": 1})
+    done = evalkit_command("gate", apart.manifest.run_id, *given)
+    assert "the prompts differ" in done.err + done.out
+    assert "1 regressed" in done.err + done.out
+    assert done.code == 1
     refused = evalkit_command("gate", "--model", checkpoint, *given)
     assert refused.code == 2
     assert "time the checkpoint with 'evalkit profile'" in refused.err
@@ -243,6 +250,9 @@ def test_what_does_not_fit_is_left_out_or_refused(checkpoint, tmp_path, peaks):
     ("options", "said"),
     [
         (["--batch-sizes", "one"], "--batch-sizes"),
+        (["--batch-sizes", ""], "--batch-sizes"),
+        (["--batch-sizes", "10000000"], "take whole numbers from 1 to 1,048,576"),
+        (["--model", ""], "--model"),
         (["--goodput", "speed=3"], "there is no speed"),
         (["--goodput", "speed"], "not of the form"),
         (["--goodput", "end_to_end_s=nan"], "above 0"),

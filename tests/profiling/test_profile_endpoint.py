@@ -104,6 +104,20 @@ def test_a_server_that_fails_is_one_sentence(server, evalkit_command, tmp_path, 
     assert done.code == 3, done
     assert "gave no answer after 0 retries" in done.err
     assert "--resume" not in done.err
+    assert "Nothing of it is kept" in done.err
+
+
+def test_tokens_of_prompts_are_those_that_the_server_counts(server, tmp_path):
+    result = profile(
+        f"openai:{server.url}#tiny", store=str(tmp_path), batch_sizes=[1], prompt_tokens=[5],
+        new_tokens=2, repeats=2,
+    )  # fmt: skip
+    found = {score.metric: score.value for score in result.scores}
+    timings = evalkit.load_timings(tmp_path, "latest")
+    assert set(timings.loc[timings.phase == "request", "prompt_tokens"]) == {7}
+    assert found["input_tokens_per_s"] == pytest.approx(7 * found["requests_per_s"])
+    with pytest.raises(UsageError, match="give no requests_per_minute"):
+        profile(f"openai:{server.url}#tiny", store=str(tmp_path), rates=[2], requests_per_minute=9)
 
 
 def test_rates_are_for_endpoints(checkpoint, tmp_path):

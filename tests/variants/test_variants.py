@@ -59,6 +59,26 @@ def test_perplexities_are_held_to_a_share_of_the_originals(tmp_path):
     assert loss.loss is Loss.REGRESSED
 
 
+def test_a_perplexity_that_did_not_move_is_shown_to_be_no_loss(tmp_path):
+    """However sure it is that nothing changed, and that is not sure at all."""
+    store = make_store(tmp_path, {"original": 0.75}, tasks=["stories"], n=100)
+    random = np.random.default_rng(0)
+
+    def moved(task, rows):
+        return [
+            row | {"statistics": [(k, nudged(v)) for k, v in row["statistics"]]} for row in rows
+        ]
+
+    def nudged(numbers):
+        return [numbers[0] + random.normal(0, 1e-3), *numbers[1:]]
+
+    rewrite_run(store, "moved", moved, run="original")
+    ((loss,),) = judge(store, ["moved"], 0.01)
+    assert loss.row.p > 0.05
+    assert loss.loss is Loss.NONE
+    assert verdict([loss], 0.01) == "no task regressed beyond 0.01"
+
+
 def test_more_samples_than_there_are_would_tell(tmp_path):
     store = make_store(tmp_path, {"original": 0.7, "other": 0.69}, tasks=["facts"], n=40)
     ((loss,),) = judge(store, ["other"], 0.02)
