@@ -41,7 +41,8 @@ DRAWN = """() => {
     && [...document.querySelectorAll('[data-testid=stDataFrame]')].every(
       table => table.querySelector('canvas'))
     && document.querySelectorAll('[data-testid=stHtml] [role=img]').length >= CHARTS
-    && [...document.querySelectorAll('[data-testid=stHtml] img')].every(lines => lines.complete)
+    && [...document.querySelectorAll('[data-testid=stHtml] img')].every(
+      lines => lines.complete && lines.naturalWidth)
 }"""
 CHARTED = {
     "Leaderboard": 3,

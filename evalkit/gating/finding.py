@@ -1,5 +1,6 @@
 """What the data say to each question, before the gate's questions are corrected together."""
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,13 +13,13 @@ from evalkit.gating.selection import Figure, Question
 from evalkit.gating.verdict import INCOMPLETE, NO_BASELINE, UNDECIDED, Check, Level, Verdict
 from evalkit.metrics.aggregation import AGGREGATIONS
 from evalkit.results import Difference
-from evalkit.results.difference import TIMED
 from evalkit.results.text import number, span
 from evalkit.stats import t_p, value_p
 
 # Batch size, order and threads move a mean log-likelihood in its fifth digit; a checkpoint against
 # itself must pass, however consistent so small a difference is.
 NOISE = 1e-4
+_PERCENTILE = re.compile(r"p\d+")
 _LEVELS: dict[str, Level] = {"fail": "error", "warn": "warning", "pass": ""}
 
 
@@ -219,12 +220,7 @@ def _ask_value(
     if excess <= 0:
         return Finding(check, tested=True)
     p, deviation = _value_test(figure, bound, score, evidence)
-    if (
-        p is None
-        and score["unit"] in TIMED
-        and score["aggregation"] != "single"
-        and check.ci_low is None
-    ):
+    if p is None and _PERCENTILE.fullmatch(str(score["aggregation"])) and check.ci_low is None:
         reason = f"{number(value)}, of too few requests for an interval"
         return Finding(undecided(replace(check, reason=reason), defaults))
     if p is None:

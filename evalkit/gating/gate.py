@@ -60,7 +60,7 @@ def gate(
 
     Returns:
         The verdicts, worst first. A baseline that is missing or cannot be paired is no exception
-        but a result with a `problem` and exit code 4.
+        but a result with a `problem` and exit code 4, or 1 where a fixed limit was passed.
 
     Raises:
         UsageError: The config or the seed is wrong, or `run` names no run.
@@ -104,7 +104,8 @@ def _judge(
     if judged is not None:
         checks, unjudged = _checks(store, manifest, judged, evidence, seed, settled)
         checks, remarks = waive(checks, rules.waivers, today or datetime.now(UTC).date())
-        notes += unjudged + remarks
+        # Of rules that could not be judged nobody can say whether a waiver is needed.
+        notes += unjudged + ([] if held.problem else remarks)
     return GateResult(
         run=manifest,
         baseline=held.run,

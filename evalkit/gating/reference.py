@@ -78,6 +78,10 @@ def hold(store: Store, run: Manifest, rules: GateConfig, found: Reference, seed:
         compared = compare(
             found.run.run_id, run.run_id, store, baseline_store=found.store, seed=seed
         )
+    except DataError:
+        if needed:
+            raise
+        return Held(found.run)
     except NotComparableError as error:
         if rounds.pairs or not needed:  # timings in turns need no sample in common
             return Held(found.run, rounds=rounds, notes=(str(error),) if needed else ())

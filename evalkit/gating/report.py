@@ -80,7 +80,7 @@ def markdown(result: GateResult) -> str:
 
 
 def junit(result: GateResult) -> bytes:
-    """The result as JUnit XML, one case a check; a gate that cannot compare is one error."""
+    """The result as JUnit XML, one case a check, and an error where nothing could be compared."""
     suite = ElementTree.Element("testsuite", name="evalkit gate")
     if result.problem:
         what = "baseline" if result.run else "run"

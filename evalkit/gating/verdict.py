@@ -96,7 +96,7 @@ class GateResult:
         baseline: The run it was compared with, if any.
         checks: Worst first.
         notes: Sentences on what was not compared.
-        problem: Why nothing could be compared; empty where it could.
+        problem: Why nothing could be compared, fixed limits aside; empty where it could.
         exit_code: 0 pass, 1 regressed, 3 incomplete, 4 no baseline to compare with, 5 open
             questions where the rules say that these fail.
         command: What reproduces the verdict; empty where there is none.
@@ -124,14 +124,13 @@ class GateResult:
         """The outcome in one sentence."""
         against = f" against {self.baseline.name}" if self.baseline else ""
         name = self.run.name if self.run else "gate"
-        if self.problem:
-            beyond = sum(check.verdict is Verdict.REGRESSED for check in self.checks)
-            return f"{name}: {self.problem}" + (f"; {beyond} regressed" if beyond else "")
         counts = [
             f"{sum(check.verdict is verdict for check in self.checks)} {verdict}"
             for verdict in ORDER
             if any(check.verdict is verdict for check in self.checks)
         ]
+        if self.problem:
+            return "; ".join([f"{name}: {self.problem}", *([", ".join(counts)] if counts else [])])
         word = _OUTCOMES[self.exit_code]
         return f"{name}{against}: {word} ({', '.join(counts) or 'nothing to check'})."
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -30,6 +30,8 @@ from evalkit.runner.respond import respond
 from evalkit.runner.run import record
 from evalkit.types import Sample, Score
 
+Asked = TypeVar("Asked", bound=ProfileSettings)
+
 
 def profile(model: str, *, wait: Callable[[], object] = lambda: None, **settings: Any) -> RunResult:
     """Time a model under several batch sizes and lengths of prompt, and keep the result.
@@ -51,7 +53,7 @@ def profile(model: str, *, wait: Callable[[], object] = lambda: None, **settings
     store.check_writable()
     created = datetime.now(UTC)
     if isinstance(opened, Checkpoint):
-        asked = _fitting(asked, opened)
+        asked = fitting(asked, opened)
     if asked.rates and asked.requests_per_minute:
         raise UsageError("rates say when requests leave; give no requests_per_minute beside them.")
     most = max(ROWS, *asked.batch_sizes)
@@ -91,21 +93,25 @@ def _prompts(
     return lambda count, tokens: of_length(tokens)[:count]
 
 
-def _fitting(settings: ProfileSettings, checkpoint: Checkpoint) -> ProfileSettings:
-    """The settings without prompts that leave no room in the model's context."""
+def fitting(settings: Asked, checkpoint: Checkpoint) -> Asked:
+    """The settings without prompts that leave no room in the model's context.
+
+    Raises:
+        UsageError: No prompt is left, or rates are asked, which are for endpoints.
+    """
     if settings.rates:
         raise UsageError("--rates are for endpoints; a checkpoint in this process answers batches.")
     room = checkpoint.max_length
     if room is None:
         return settings
-    fitting = [n for n in settings.prompt_tokens if n + settings.new_tokens <= room]
-    if not fitting:
+    held = [n for n in settings.prompt_tokens if n + settings.new_tokens <= room]
+    if not held:
         raise UsageError(
             f"The context of {checkpoint.path} is {room} tokens, which holds no prompt of "
             f"{settings.prompt_tokens[0]} and {settings.new_tokens} new ones; lower "
             "--prompt-tokens or --new-tokens."
         )
-    return settings.model_copy(update={"prompt_tokens": fitting})
+    return settings.model_copy(update={"prompt_tokens": held})
 
 
 def _measured(

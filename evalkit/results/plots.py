@@ -1,6 +1,7 @@
 """Comparisons and series as PNG files; matplotlib is imported when one is drawn."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from evalkit.results.speed import pareto_front
 from evalkit.results.text import visible
 
 _BETTER, _WORSE, _OPEN = "#2a7f3f", "#b3261e", "#5f6368"
+# Okabe and Ito (2008), of the points of a trade.
+_COLOURS = "#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A939E"
 
 
 def forest_plot(comparisons: Sequence[Comparison], path: Path) -> None:
@@ -90,10 +93,15 @@ def trade_plot(points: Sequence[Point], path: Path) -> None:
         UsageError: matplotlib is missing, or the file cannot be written.
     """
     pyplot = _pyplot()
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 4), sharey=True)
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), sharey=True)
     _trade(axes[0], points, [p.speed for p in points], "times as fast", -1)
     _trade(axes[1], points, [p.size for p in points], "share of the size", 1)
     axes[0].set_ylabel("difference in quality", fontsize=8)
+    handles = [
+        pyplot.Line2D([], [], color=colour, marker="s", linestyle="", label=_plain(visible(p.name)))
+        for p, colour in zip(points, cycle(_COLOURS), strict=False)
+    ]
+    axes[1].legend(handles=handles, fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5))
     reference = _plain(visible(points[0].name))
     figure.suptitle(f"against {reference}, 95 % intervals; ◆ nothing beats it in both", fontsize=9)
     _save(figure, path)
@@ -107,15 +115,11 @@ def _trade(
     sign: int,
 ) -> None:
     front = pareto_front([(sign * x[0], -p.quality[0]) for x, p in zip(costs, points, strict=True)])
-    for x, point, best in zip(costs, points, front, strict=True):
-        y, colour = point.quality, _BETTER if best else _OPEN
+    for x, point, best, colour in zip(costs, points, front, cycle(_COLOURS), strict=False):
+        y = point.quality
         ax.plot(x[1:], [y[0]] * 2, color=colour, linewidth=1)
         ax.plot([x[0]] * 2, y[1:], color=colour, linewidth=1)
         ax.plot([x[0]], [y[0]], "D" if best else "o", color=colour, markersize=5)
-        ax.annotate(
-            _plain(visible(point.name)), (x[0], y[0]), xytext=(5, 4), textcoords="offset points",
-            fontsize=7,
-        )  # fmt: skip
     best = sorted((x[0], p.quality[0]) for x, p, b in zip(costs, points, front, strict=True) if b)
     ax.plot(*zip(*best, strict=True), "--", color=_BETTER, linewidth=0.8, zorder=0)
     ax.axhline(0, color="black", linewidth=0.5)

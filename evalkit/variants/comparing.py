@@ -10,6 +10,7 @@ from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.loading import device_of
 from evalkit.engine.model import open_model
 from evalkit.errors import EvalkitError, StoppedError, UsageError
+from evalkit.profiling.measure import fitting
 from evalkit.results import Comparison, Manifest, Store, compare
 from evalkit.runner import execute, make_plan
 from evalkit.runner.environment import environment
@@ -87,7 +88,7 @@ def _compared(
     asked: VariantSettings, checkpoint: Checkpoint, resume: bool, say: Callable[[str], object]
 ) -> Outcome:
     plan = _plan(asked, ORIGINAL, str(checkpoint.path), asked.name or default_name(checkpoint))
-    name = plan.settings.name or ""
+    asked, name = fitting(asked, checkpoint), plan.settings.name or ""
     out = asked.out or Path("checkpoints") / f"{name}-variants"
     claim_folder(out, checkpoint)
     study = _Study(asked, checkpoint, name, out, plan.store, resume, say)

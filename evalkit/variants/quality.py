@@ -1,7 +1,7 @@
 """What a variant lost, task by task, and whether that is more than the margin."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from evalkit.results import Comparison, macro_difference
@@ -33,12 +33,14 @@ class TaskLoss:
         p: Two-sided p-value of the loss being exactly the margin, corrected over all tasks and
             variants; None where it could not be tested.
         needed: Samples that would tell, where they are known.
+        is_relative: Whether the margin is a share of the original's value, which is uncertain too.
     """
 
     row: Difference
     margin: float
     p: float | None
     needed: int | None = None
+    is_relative: bool = False
 
     @property
     def excess(self) -> float:
@@ -121,20 +123,21 @@ def _tested(comparison: Comparison, row: Difference, margin: float, seed: int) -
     found = comparison.against(
         row.task, row.metric, row.filter, sign * own, share and sign * share, seed
     )
-    return TaskLoss(row, own, None if found is None else found.p)
+    p = None if found is None else found.p
+    return TaskLoss(row, own, p, is_relative=share is not None)
 
 
 def _corrected(loss: TaskLoss, p: float) -> TaskLoss:
     """With the p-value after correction, and the samples that would make it small."""
     row = loss.row
     needed = None
-    if p >= ALPHA and loss.p:
+    if p >= ALPHA and loss.p and not loss.is_relative:
         level = ALPHA * loss.p / p
         if row.stderr:
             needed = sample_size(loss.excess, row.stderr * row.n**0.5, level)
         elif row.test == "mcnemar":
             needed = _of_equal_answers(loss.margin, level)
-    return TaskLoss(row, loss.margin, p, needed and max(needed, row.n + 1))
+    return replace(loss, p=p, needed=needed and max(needed, row.n + 1))
 
 
 def _of_equal_answers(margin: float, level: float) -> int | None:

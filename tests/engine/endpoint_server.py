@@ -79,6 +79,7 @@ class Server:
         asked: Prompt -> times it was asked.
         arrived: When each request came, on the monotonic clock.
         most: Most requests under way at a time.
+        thoughts: Pieces of thought before a streamed answer, which count as tokens.
         connections: How many were opened.
     """
 
@@ -88,7 +89,7 @@ class Server:
         self.key, self.logprobs, self.most_tokens = None, True, None
         self.begins_with, self.together, self.strict = None, 1, False
         self.asked, self.arrived, self.most, self.now = Counter(), [], 0, 0
-        self.connections = 0
+        self.connections, self.thoughts = 0, ()
         self.lock = threading.Lock()
         self.url = ""
 
@@ -183,6 +184,10 @@ def handler(server):
             shown = tokens[: len(tokens) // 2] if cut else tokens
             size = server.together
             pieces = [shown[place : place + size] for place in range(0, len(shown), size)]
+            for thought in server.thoughts:
+                delta = {"reasoning_content": thought}
+                self.event({"choices": [{"index": 0, "finish_reason": None, "delta": delta}]})
+                time.sleep(server.step_s)
             for number, piece in enumerate(pieces):
                 time.sleep(server.step_s if number else 0.0)
                 text = server.model.tokenizer.decode(piece) or "?"

@@ -166,6 +166,16 @@ def test_a_text_that_ends_at_once_is_one_token(server, scheme):
     assert response.first_token_s == response.total_s > 0
 
 
+def test_thoughts_are_tokens_and_no_text(server):
+    server.thoughts, server.step_s, server.strict = ("hm", "well"), STEP_S, True
+    engine = EndpointEngine(open_endpoint(f"openai-chat:{server.url}#tiny"))
+    ((found,),) = engine.respond([timed("a")])
+    response = found[1]
+    assert len(response.token_s) == 4
+    assert "hm" not in response.text
+    assert response.total_s - response.first_token_s >= STEP_S
+
+
 def test_a_refusal_counts_in_the_time_it_cost(server):
     server.faults, server.wait_s = ["slow 500"], 0.0
     engine = EndpointEngine(open_endpoint(f"openai:{server.url}#tiny"))

@@ -147,6 +147,11 @@ rules:
     assert "the prompts differ" in done.err + done.out
     assert "1 regressed" in done.err + done.out
     assert done.code == 1
+    rules.write_text(
+        "version: 1\nrules:\n  - {task: profile, metric: goodput_requests_per_s, min: 1}\n"
+    )
+    assert evalkit_command("gate", first, "--config", rules, "--store", tmp_path).code == 1
+    rules.write_text("version: 1\nrules:\n  - {task: profile, metric: load_s, max: 60}\n")
     refused = evalkit_command("gate", "--model", checkpoint, *given)
     assert refused.code == 2
     assert "time the checkpoint with 'evalkit profile'" in refused.err

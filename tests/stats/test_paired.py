@@ -140,3 +140,27 @@ def test_a_share_of_a_corpus_metric_is_resampled_with_it() -> None:
 def test_two_equal_losses_are_no_proof_of_a_loss_beyond_a_margin() -> None:
     found = compare_pairs([1.0, 0.75], [0.6, 0.35], "mean", null=-0.1)
     assert found.p == pytest.approx(0.5)
+
+
+def _perplexity(rows: np.ndarray) -> float:
+    return float(np.exp(-rows[:, 0].sum() / rows[:, 1].sum()))
+
+
+@pytest.mark.parametrize("n", [5, 12, 60])
+def test_within_a_margin_a_perplexity_is_no_surer_than_its_jackknife(n: int) -> None:
+    random = np.random.default_rng(n)
+    a = np.column_stack([random.normal(-60, 10, n), np.full(n, 20.0)])
+    b = a + np.column_stack([random.normal(0, 3, n), np.zeros(n)])
+    difference, margin = _perplexity(b) - _perplexity(a), 0.2 * _perplexity(a)
+    without = np.array(
+        [_perplexity(np.delete(b, i, 0)) - _perplexity(np.delete(a, i, 0)) for i in range(n)]
+    )
+    stderr = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
+    by_hand = 2 * stats.t.sf(abs(difference - margin) / stderr, n - 1)
+    found = compare_pairs(a, b, "weighted_perplexity", null=margin)
+    assert abs(difference) < margin
+    assert found.p is not None
+    assert found.p >= by_hand * (1 - 1e-9)
+    assert found.p < 0.5
+    mirrored = compare_pairs(b, a, "weighted_perplexity", null=-margin)
+    assert mirrored.p == pytest.approx(found.p)

@@ -78,6 +78,7 @@ def test_in_clusters_it_holds_the_true_quantile_as_often_as_it_says(correlation,
         if clusters == 40 or (q == 0.5 and correlation < 0.5):
             assert len(ends) > 200
         if len(ends) < 50:
+            assert correlation or q == 0.9  # hardly ever one, where few batches are alike
             continue
         covered = np.mean([low <= stats.norm.ppf(q) <= high for low, high in ends])
         assert 0.93 <= covered <= 1.0

@@ -197,7 +197,7 @@ def test_what_cannot_be_made_says_why_and_the_rest_go_on(
     other = make_checkpoint(tmp_path / "other", "gpt2", seed=1)
     refused = evalkit_command(
         "variants", "--model", other, "--tasks", "toy_choice", "--include-path", task_folder,
-        "--store", tmp_path / "store", "--out", tmp_path / "out",
+        "--store", tmp_path / "store", "--out", tmp_path / "out", *QUICK,
     )  # fmt: skip
     assert refused.code == 2
     assert "holds the variants of other weights" in refused.err
@@ -214,6 +214,7 @@ def test_a_profile_that_fails_elsewhere_is_told_here(tmp_path):
         (["--make", "int9"], "there is no variant 'int9'; did you mean int8?"),
         (["--make", ""], "--make"),
         (["--margin", "0"], "--margin"),
+        (["--prompt-tokens", "4096"], "holds no prompt of 4096"),
         (["--tasks", "toy_chioce"], "toy_chioce"),
         (["--plot", "plot.svg"], "plots are PNG files"),
         (["--model", "openai:http://127.0.0.1:1/v1#m"], "whose weights are not at hand"),
@@ -238,7 +239,7 @@ def test_a_stranger_s_folder_is_not_written_into(checkpoint, task_folder, tmp_pa
     with pytest.raises(UsageError, match="already holds files"):
         compare_variants(
             str(checkpoint), tasks="toy_choice", include_path=[task_folder], make="int8",
-            store=str(tmp_path / "store"), out=tmp_path,
+            store=str(tmp_path / "store"), out=tmp_path, prompt_tokens=[4], new_tokens=4,
         )  # fmt: skip
 
 

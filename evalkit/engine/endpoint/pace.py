@@ -5,7 +5,7 @@ import time
 from contextvars import ContextVar
 
 SENT_AT: ContextVar[float | None] = ContextVar("SENT_AT", default=None)
-"""On the monotonic clock, when this task's request first went to the server."""
+"""On the monotonic clock, when this task's request first left, and what later tries waited here."""
 
 
 class Pace:
@@ -25,5 +25,6 @@ class Pace:
         moment = max(now, self._next)
         self._next = moment + self._gap_s
         await asyncio.sleep(moment - now)
-        if SENT_AT.get() is None:
-            SENT_AT.set(time.perf_counter())
+        first = SENT_AT.get()
+        # What a later try waits here is no time of the server's.
+        SENT_AT.set(time.perf_counter() if first is None else first + moment - now)
