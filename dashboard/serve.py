@@ -6,7 +6,5 @@ from streamlit import net_util
 from streamlit.web.cli import main
 
 net_util.get_external_ip = lambda: None
-
-
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,7 +17,7 @@ from parts.text import visible
 from evalkit.results.svg import axis_span, axis_ticks
 
 GRID = "rgba(128, 140, 150, 0.25)"
-_LETTER = 6.4
+_LETTER = 6.4  # pixels
 _TIMES = 3
 _ALONE = pd.Timedelta(hours=1)
 _FORMS = (
@@ -89,7 +89,7 @@ def frame(inner: str, x: Axis, y: Axis, height: int, alt: str, legend: str = "")
         alt: What a screen reader says of it.
         legend: HTML under the plot.
     """
-    labels = _LETTER * max((len(text) for _, text in y.ticks), default=0) + 8
+    labels = width_of(text for _, text in y.ticks)
     sides = f"margin: 0 14px 0 {labels:.0f}px; position: relative"
     grid = "".join(
         bar(f"left: 0; right: 0; bottom: {y.at(v)}%; height: 1px", GRID) for v, _ in y.ticks
@@ -99,18 +99,27 @@ def frame(inner: str, x: Axis, y: Axis, height: int, alt: str, legend: str = "")
         f'transform: translateY(50%); padding-right: 6px">{escape(text)}</span>'
         for value, text in y.ticks
     )
-    below = "".join(
-        f'<span style="position: absolute; left: {x.at(value)}%; top: 4px; white-space: nowrap; '
-        f'transform: translateX(-50%)">{escape(text)}</span>'
-        for value, text in x.ticks
-    )
     over = f'<div style="padding-bottom: 6px">{escape(visible(y.title))}</div>' if y.title else ""
     under = f'<div style="text-align: center">{escape(visible(x.title))}</div>' if x.title else ""
     return (
         f'<div role="img" aria-label="{escape(visible(alt))}" style="font-size: 0.75rem; '
         f'line-height: 1.2; color: {palette()["text"]}; padding-top: 4px">{over}'
         f'<div style="{sides}; height: {height}px">{grid}{beside}{inner}</div>'
-        f'<div style="{sides}; height: 1.4rem">{below}</div>{under}{legend}</div>'
+        f'<div style="{sides}; height: 1.4rem">{below(x)}</div>{under}{legend}</div>'
+    )
+
+
+def width_of(labels: Iterable[str]) -> float:
+    """Pixels that labels take beside a plot."""
+    return _LETTER * max(map(len, labels), default=0) + 8
+
+
+def below(axis: Axis) -> str:
+    """The ticks' texts under a plot."""
+    return "".join(
+        f'<span style="position: absolute; left: {axis.at(value)}%; top: 3px; white-space: nowrap; '
+        f'transform: translateX(-50%)">{escape(text)}</span>'
+        for value, text in axis.ticks
     )
 
 

@@ -7,13 +7,13 @@ from html import escape
 import pandas as pd
 import streamlit as st
 from parts.colours import DIAMOND, LEFT, RIGHT, ROUND, palette
-from parts.frame import GRID, Axis, bar, number_axis
+from parts.frame import GRID, Axis, bar, below, number_axis, width_of
 from parts.text import visible
 
 from evalkit.results.svg import Mark
 
 _ROW, _DOT, _ROOM = 20, 10, 14
-_LETTER, _WIDEST, _TICKS = 6.4, 210, 5
+_WIDEST, _TICKS = 210, 5
 _SHAPES = {"best": DIAMOND, "better": RIGHT, "worse": LEFT}
 _COLOURS = {"best": "best", "tied": "tied", "better": "best", "worse": "worse"}
 
@@ -36,7 +36,7 @@ def intervals(
     """
     place = {label: number for number, label in enumerate(order)}
     marks = [
-        Mark(row.label, row.value, _known(row.ci_low), _known(row.ci_high), row.mark)
+        Mark(row.label, row.value, row.ci_low, row.ci_high, row.mark)
         for row in sorted(rows.itertuples(), key=lambda row: place[row.label])
     ]
     st.html(_picture(marks, alt, unit, ends or ()))
@@ -51,17 +51,11 @@ def forest(rows: pd.DataFrame, alt: str) -> None:
         alt: What a screen reader says of it.
     """
     marks = [
-        Mark(
-            visible(row.figure), row.gain, _known(row.gain_low), _known(row.gain_high), row.standing
-        )
+        Mark(visible(row.figure), row.gain, row.gain_low, row.gain_high, row.standing)
         for row in rows.itertuples()
     ]
     title = "B worse ← 0 → B better" if (rows["standing"] != "").all() else "B lower ← 0 → B higher"
     st.html(_picture(marks, alt, title, (0.0,), zero=True))
-
-
-def _known(end: float) -> float | None:
-    return float(end) if math.isfinite(end) else None
 
 
 def _is_known(value: float | None) -> bool:
@@ -74,7 +68,7 @@ def _picture(
     """The marks under one axis, which reaches the ends too."""
     colours = palette()
     shown = [end for mark in marks for end in (mark.value, mark.low, mark.high) if _is_known(end)]
-    labels = min(_WIDEST, _LETTER * max((len(mark.label) for mark in marks), default=0) + 8)
+    labels = min(_WIDEST, width_of(mark.label for mark in marks))
     axis = number_axis([*shown, *ends], title, _TICKS if labels < _WIDEST / 2 else _TICKS - 2)
     sides = f"margin: 0 {_ROOM}px 0 {labels + _ROOM:.0f}px"
     upright = "top: 0; bottom: 0; width: 1px"
@@ -83,11 +77,6 @@ def _picture(
     lines = "".join(
         _line(mark, axis, labels, colours[_COLOURS.get(mark.kind, "other")]) for mark in marks
     )
-    numbers = "".join(
-        f'<span style="position: absolute; left: {axis.at(tick)}%; top: 3px; '
-        f'transform: translateX(-50%)">{text}</span>'
-        for tick, text in axis.ticks
-    )
     named = (
         f'<div style="{sides}; text-align: center">{escape(visible(title))}</div>' if title else ""
     )
@@ -95,7 +84,7 @@ def _picture(
         f'<div role="img" aria-label="{escape(visible(alt))}" style="font-size: 0.75rem; '
         f'line-height: 1.2; color: {colours["text"]}"><div style="position: relative">'
         f'<div style="position: absolute; inset: 0; {sides}">{grid}</div>{lines}</div>'
-        f'<div style="position: relative; {sides}; height: 1.3rem">{numbers}</div>{named}</div>'
+        f'<div style="position: relative; {sides}; height: 1.3rem">{below(axis)}</div>{named}</div>'
     )
 
 
@@ -107,7 +96,7 @@ def _line(mark: Mark, axis: Axis, labels: float, colour: str) -> str:
         place = f"left: calc({axis.at(mark.value)}% - {_DOT / 2:g}px); top: {(_ROW - _DOT) / 2:g}px"
         shape = _SHAPES.get(mark.kind, ROUND)
         point = bar(f"{place}; width: {_DOT}px; height: {_DOT}px; {shape}", colour)
-    if mark.low is not None and mark.high is not None:
+    if _is_known(mark.low) and _is_known(mark.high):
         told += f" [{mark.low:.4g}, {mark.high:.4g}]"
         ends = f"left: {axis.at(mark.low)}%; right: {100 - axis.at(mark.high):g}%"
         whisker = bar(f"{ends}; top: {_ROW / 2 - 1:g}px; height: 2px", colour)

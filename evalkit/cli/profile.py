@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from evalkit.types import Score
 
 describe = partial(describe_setting, settings=ProfileSettings)
+_SIZES = "1,4,16"
 _PERCENTILES = (50, 90, 95, 99)
 _LATENCIES = {
     "first_token_s": "Time to first token",
@@ -43,7 +44,7 @@ def register(app: typer.Typer) -> None:
 def profile(
     model: Annotated[str, typer.Option("--model", help=describe("model"))],
     batch_sizes: Annotated[
-        str | None, typer.Option(help=describe("batch_sizes"), show_default="1,4,16")
+        str | None, typer.Option(help=describe("batch_sizes"), show_default=_SIZES)
     ] = None,
     prompt_tokens: Annotated[str, typer.Option(help=describe("prompt_tokens"))] = "32,256,1024",
     new_tokens: Annotated[int, typer.Option(help=describe("new_tokens"))] = 64,
@@ -70,12 +71,13 @@ def profile(
 
     if batch_sizes is not None and concurrency is not None:
         raise UsageError("--batch-sizes and --concurrency are the same; give one of them.")
+    sizes = batch_sizes if concurrency is None else concurrency
     quiet_libraries()
     with quick_imports():
         from evalkit.profiling.measure import profile as measure
     result = measure(
         model,
-        batch_sizes=next((s for s in (concurrency, batch_sizes) if s is not None), "1,4,16"),
+        batch_sizes=_SIZES if sizes is None else sizes,
         rates=rates,
         arrivals=arrivals,
         prompt_tokens=prompt_tokens,

@@ -220,18 +220,18 @@ def _ask_value(
     if excess <= 0:
         return Finding(check, tested=True)
     p, deviation = _value_test(figure, bound, score, evidence)
-    if p is None and _PERCENTILE.fullmatch(str(score["aggregation"])) and check.ci_low is None:
-        reason = f"{number(value)}, of too few requests for an interval"
-        return Finding(undecided(replace(check, reason=reason), defaults))
     if p is None:
-        return Finding(_by_interval(check, bound, defaults))
+        return Finding(_by_interval(check, bound, str(score["aggregation"]), defaults))
     return Finding(check, tested=True, beyond=True, loss_p=p, deviation=deviation)
 
 
-def _by_interval(check: Check, bound: float, defaults: Defaults) -> Check:
+def _by_interval(check: Check, bound: float, aggregation: str, defaults: Defaults) -> Check:
     """What a value's own interval says of a limit, where it has no test, as a percentile."""
     low, high = check.ci_low, check.ci_high
     shown = f"{number(check.value)} {span(low, high)}"
+    if (low is None or high is None) and _PERCENTILE.fullmatch(aggregation):
+        reason = f"{number(check.value)}, of too few requests for an interval"
+        return undecided(replace(check, reason=reason), defaults)
     if low is None or high is None:
         reason = f"{number(check.value)}, which has no interval to doubt it by"
     elif low <= bound <= high:

@@ -188,14 +188,14 @@ def _amounts(
     new = np.array([sum(r.output_tokens for r in batch) for batch in batches.responses])
     requests = np.full(len(seconds), float(size))
     # Of an endpoint's prompts nobody knows the tokens but the server, where it tells.
-    read = np.array([[r.prompt_tokens or prompt for r in batch] for batch in batches.responses])
+    prompts = np.array([[r.prompt_tokens or prompt for r in batch] for batch in batches.responses])
     read_s = seconds
     if batches.setting.is_batch:
         read_s = np.array([max(r.first_token_s or 0.0 for r in b) for b in batches.responses])
     found = {
         ("output_tokens_per_s", "tokens/s"): (new, seconds),
         ("requests_per_s", "requests/s"): (requests, seconds),
-        ("input_tokens_per_s", "tokens/s"): (read.sum(axis=1), read_s),
+        ("input_tokens_per_s", "tokens/s"): (prompts.sum(axis=1), read_s),
     }
     if machine:
         work, tokens = machine.work, requests * (prompt - 1) + new

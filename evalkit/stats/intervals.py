@@ -72,7 +72,7 @@ def wilson_interval(
     with clusters Dean and Pagano 2015, "Evaluating confidence interval methods for binomial
     proportions in clustered surveys".
     """
-    z = _quantile(confidence, freedom)
+    z = critical_value(confidence, freedom)
     share = successes / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -80,16 +80,22 @@ def wilson_interval(
     return min(max(0.0, centre - reach), share), max(min(1.0, centre + reach), share)
 
 
-def effective_size(values: Array, codes: Codes) -> float:
+def effective_size(values: Array, codes: Codes, least: float | None = None) -> float:
     """As many independent samples as a clustered mean is worth: between clusters and samples.
+
+    Args:
+        values: Shape (n,).
+        codes: Cluster number of each value.
+        least: The fewest that they count as; by default the number of clusters.
 
     Source: Kish 1965, "Survey sampling", the design effect.
     """
-    n, clusters = len(values), int(codes.max()) + 1
+    n = len(values)
+    least = float(codes.max() + 1) if least is None else least
     alone, robust = float(values.std()) / math.sqrt(n), mean_stderr(values, codes)
     if robust == 0:
-        return float(clusters)
-    return float(min(max(n * (alone / robust) ** 2, clusters), n))
+        return least
+    return float(min(max(n * (alone / robust) ** 2, least), n))
 
 
 def bounded_interval(
@@ -151,7 +157,7 @@ def tango_interval(
 
     Source: Tango 1998; recommended by Fagerland, Lydersen and Laake 2014.
     """
-    z = _quantile(confidence, freedom)
+    z = critical_value(confidence, freedom)
     difference = (wins - losses) / n
     low, high = -1.0, 1.0
     if difference > -1:
@@ -165,7 +171,8 @@ def tango_interval(
     return float(low), float(high)
 
 
-def _quantile(confidence: float, freedom: int | None) -> float:
+def critical_value(confidence: float, freedom: int | None) -> float:
+    """Errors on either side that an interval reaches: of t, or the normal without `freedom`."""
     level = (1 + confidence) / 2
     return float(
         scipy.special.ndtri(level) if freedom is None else scipy.special.stdtrit(freedom, level)

@@ -8,7 +8,7 @@ import scipy
 from numpy.typing import ArrayLike
 
 from evalkit.stats.bootstrap import effective_units
-from evalkit.stats.intervals import mean_stderr
+from evalkit.stats.intervals import critical_value, effective_size
 from evalkit.stats.units import Array, Codes
 
 FEWEST = 8
@@ -70,7 +70,7 @@ def clustered_quantile_intervals(
         return [None] * len(qs)
     codes = np.repeat(np.arange(len(clusters)), sizes)
     ordered, n = np.sort(values), len(values)
-    narrower = _t(n - 1, confidence) / _t(len(clusters) - 1, confidence)
+    narrower = critical_value(confidence, n - 1) / critical_value(confidence, len(clusters) - 1)
     found: list[tuple[float, float] | None] = []
     most = _worth(values, codes, 0.5)
     # How little they are worth at that, which few clusters tell badly: by one chance in twenty.
@@ -97,11 +97,4 @@ def _worth(values: Array, codes: Codes, q: float) -> float:
     Between Kish's number of clusters, of which a large one makes up for no small one, and all.
     """
     below = (values <= np.quantile(values, q)).astype(float)
-    least, robust = effective_units(np.bincount(codes).astype(float)), mean_stderr(below, codes)
-    if robust == 0:
-        return least
-    return float(min(max(below.var() / robust**2, least), len(values)))
-
-
-def _t(freedom: int, confidence: float) -> float:
-    return float(scipy.special.stdtrit(freedom, (1 + confidence) / 2))
+    return effective_size(below, codes, effective_units(np.bincount(codes).astype(float)))

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from evalkit.profiling.settings import ProfileSettings
-from evalkit.settings import RunSettings
+from evalkit.settings import RunSettings, describe
 from evalkit.variants.variant import VARIANTS
 
 SUITE = "demo"
@@ -18,7 +18,7 @@ class VariantSettings(ProfileSettings):
     tasks: list[str] = Field(
         [SUITE],
         min_length=1,
-        description="Task names, globs, suites or YAML files; commas or spaces.",
+        description=describe("tasks"),
     )
     make: list[str] = Field(
         list(VARIANTS),
