@@ -38,6 +38,8 @@ DRAWN = """() => {
   const app = document.querySelector('[data-testid=stApp]');
   return app?.dataset.testScriptState === 'notRunning' && document.querySelector('h1')
     && !document.querySelector('[data-testid=stSkeleton]')
+    && [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')].every(
+      table => table.shadowRoot?.querySelector('tbody tr'))
     && [...document.querySelectorAll('[data-testid=stDataFrame]')].every(
       table => table.querySelector('canvas'))
     && document.querySelectorAll('[data-testid=stHtml] [role=img]').length >= CHARTS

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 from parts.colours import DIAMOND, ROUND, SHAPES, lines, palette
 from parts.frame import Axis, bar, dot, drawing, frame, nanoseconds, number_axis, time_axis
 
@@ -23,8 +22,8 @@ def curves(
     unit: str = "",
     level: float | None = None,
     when: bool = False,
-) -> None:
-    """Draw curves with their bands, a colour and a shape each.
+) -> str:
+    """A plot of curves with their bands, a colour and a shape each.
 
     Args:
         rows: position, value, ci_low and ci_high (NaN where there is no band), curve (its name),
@@ -48,7 +47,7 @@ def curves(
     if level is not None:
         line = f"left: 0; right: 0; bottom: {up.at(level)}%; height: 1px"
         inner = bar(line, palette()["other"]) + inner
-    st.html(frame(inner, across, up, _HEIGHT, alt, _legend(looks) if len(names) > 1 else ""))
+    return frame(inner, across, up, _HEIGHT, alt, _legend(looks) if len(names) > 1 else "")
 
 
 def _curve(rows: pd.DataFrame, x: Axis, y: Axis, colour: str) -> str:
@@ -111,8 +110,8 @@ def _legend(looks: dict[str, tuple[str, str]]) -> str:
     )
 
 
-def scatter(rows: pd.DataFrame, alt: str, x: str, y: str) -> None:
-    """Draw points with both intervals; those that nothing beats in both are marked and joined.
+def scatter(rows: pd.DataFrame, alt: str, x: str, y: str) -> str:
+    """A plot of points with both intervals; those that nothing beats in both are marked and joined.
 
     Args:
         rows: label, x, x_low, x_high, y, y_low, y_high and best (bool).
@@ -140,4 +139,4 @@ def scatter(rows: pd.DataFrame, alt: str, x: str, y: str) -> None:
             inner += bar(f"{ends}; left: {left}%; width: 1px; opacity: 0.6", colour)
         look = f"background: {colour}; {DIAMOND if row.best else ROUND}"
         inner += dot(left, bottom, 10, look, f"{row.label}\n{row.x:.4g}, {row.y:.4g}")
-    st.html(frame(inner, across, up, _TALL, alt))
+    return frame(inner, across, up, _TALL, alt)

@@ -26,6 +26,10 @@ _FORMS = (
     (pd.Timedelta(hours=1), "%d %b %H:%M"),
     (-_ALONE, "%H:%M:%S"),
 )
+_CARD = "border: 1px solid rgba(128, 140, 150, 0.35); border-radius: 6px; padding: 1rem"
+_TITLE = "font-size: 0.9rem; padding-bottom: 8px; overflow-wrap: anywhere"
+_COLUMNS = "repeat(auto-fill, minmax(min(100%, 20rem), 1fr))"
+_SIDE_BY_SIDE = f"display: grid; gap: 1rem; grid-template-columns: {_COLUMNS}"
 _SIZES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -107,6 +111,18 @@ def frame(inner: str, x: Axis, y: Axis, height: int, alt: str, legend: str = "")
         f'<div style="{sides}; height: {height}px">{grid}{beside}{inner}</div>'
         f'<div style="{sides}; height: 1.4rem">{below(x)}</div>{under}{legend}</div>'
     )
+
+
+def cards(pictures: Iterable[tuple[str, str]]) -> str:
+    """Plots side by side, as many as the page is wide, each in a box under its title.
+
+    One element of the page, whatever their number: each takes the browser time of its own.
+    """
+    boxes = "".join(
+        f'<div style="{_CARD}"><div style="{_TITLE}">{escape(visible(title))}</div>{picture}</div>'
+        for title, picture in pictures
+    )
+    return f'<div style="{_SIDE_BY_SIDE}">{boxes}</div>'
 
 
 def width_of(labels: Iterable[str]) -> float:

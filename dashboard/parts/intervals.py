@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from html import escape
 
 import pandas as pd
-import streamlit as st
 from parts.colours import DIAMOND, LEFT, RIGHT, ROUND, palette
 from parts.frame import GRID, Axis, bar, below, number_axis, width_of
 from parts.text import visible
@@ -24,8 +23,8 @@ def intervals(
     alt: str,
     unit: str = "",
     ends: tuple[float, float] | None = None,
-) -> None:
-    """Draw one figure's values as dots on their 95 % intervals, a label a line.
+) -> str:
+    """A plot of one figure's values as dots on their 95 % intervals, a label a line.
 
     Args:
         rows: label, value, ci_low, ci_high and mark ("best", "tied", "").
@@ -39,11 +38,11 @@ def intervals(
         Mark(row.label, row.value, row.ci_low, row.ci_high, row.mark)
         for row in sorted(rows.itertuples(), key=lambda row: place[row.label])
     ]
-    st.html(_picture(marks, alt, unit, ends or ()))
+    return _picture(marks, alt, unit, ends or ())
 
 
-def forest(rows: pd.DataFrame, alt: str) -> None:
-    """Draw differences on their 95 % intervals around a line at 0, a figure a line.
+def forest(rows: pd.DataFrame, alt: str) -> str:
+    """A plot of differences on their 95 % intervals around a line at 0, a figure a line.
 
     Args:
         rows: figure, gain, gain_low and gain_high (positive where B is better), standing; either
@@ -55,7 +54,7 @@ def forest(rows: pd.DataFrame, alt: str) -> None:
         for row in rows.itertuples()
     ]
     title = "B worse ← 0 → B better" if (rows["standing"] != "").all() else "B lower ← 0 → B higher"
-    st.html(_picture(marks, alt, title, (0.0,), zero=True))
+    return _picture(marks, alt, title, (0.0,), zero=True)
 
 
 def _is_known(value: float | None) -> bool:

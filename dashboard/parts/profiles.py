@@ -56,7 +56,7 @@ def _curves(rates: pd.DataFrame, rate: str, load: str, labels: dict[str, str]) -
         st.caption(f"The first {CURVES} curves; the table has all.")
     rows = rows[rows["curve"].isin(shown)].sort_values("position", kind="stable")
     columns = ["position", "value", "ci_low", "ci_high", "curve", "label"]
-    curves(rows[columns], f"{rate} by {load}", x=load, unit=rate)
+    st.html(curves(rows[columns], f"{rate} by {load}", x=load, unit=rate))
 
 
 def _settings(rates: pd.DataFrame, known: list[str], labels: dict[str, str]) -> None:

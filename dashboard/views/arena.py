@@ -218,7 +218,7 @@ def _results(found: Overview, votes: pd.DataFrame) -> None:
         st.text("No ranking yet: a run has won or lost every vote, or runs were never compared.")
     else:
         alt = "Abilities with 95 % intervals"
-        intervals(known, list(known["label"]), alt, "ability, log-odds")
+        st.html(intervals(known, list(known["label"]), alt, "ability, log-odds"))
     raters = votes["rater"].nunique()
     st.text(f"{len(votes)} votes by {raters} {'rater' if raters == 1 else 'raters'}.")
     for name, alpha in agreement(votes).items():

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 from parts import data
 from parts.differences import differences
+from parts.frame import cards
 from parts.intervals import forest
 from parts.links import link
 from parts.messages import say, warn_of
@@ -19,7 +20,6 @@ PRIMARY = "primary"
 EVERY = "all"
 FLIPS = 16
 TALL = 30
-PER_LINE = 3
 COUNTED = {"better": "better", "worse": "worse", "open": "not told apart"}
 STANDINGS = {
     "better": "▲ B better",
@@ -86,14 +86,10 @@ def _forest(rows: pd.DataFrame) -> None:
     rows = rows[rows["difference"].notna()]
     together = rows["is_share"] & (rows["standing"] != "")
     if together.any():
-        forest(rows[together], "Differences of shares with 95 % intervals")
-    others = rows[~together]
-    for start in range(0, len(others), PER_LINE):
-        for place, column in enumerate(st.columns(PER_LINE)):
-            one = others.iloc[start + place : start + place + 1]
-            if len(one):
-                with column:
-                    forest(one, "A difference with its 95 % interval")
+        st.html(forest(rows[together], "Differences of shares with 95 % intervals"))
+    others = [rows[~together].iloc[[place]] for place in range((~together).sum())]
+    if others:
+        st.html(cards(("", forest(one, "A difference with its 95 % interval")) for one in others))
 
 
 def _table(rows: pd.DataFrame) -> None:

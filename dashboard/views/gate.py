@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 from parts import data
 from parts.charts import curves
+from parts.frame import cards
 from parts.links import link
 from parts.messages import say, warn_of
 from parts.pick import pick
@@ -22,7 +23,6 @@ from evalkit.results import (
 
 SHOWN = 50
 CHARTS = 4
-PER_LINE = 2
 OUTCOMES = {
     "passed": "✓ passed",
     "regressed": "✗ regressed",
@@ -129,16 +129,11 @@ def _margins(kept: Verdicts) -> None:
         placeholder="those nearest to their limits",
     )  # fmt: skip
     drawn = chosen or order[:CHARTS]
-    for start in range(0, len(drawn), PER_LINE):
-        line = drawn[start : start + PER_LINE]
-        for rule, place in zip(line, st.columns(PER_LINE), strict=False):
-            with place.container(border=True):
-                _margin(rule, rows[rows["rule"] == rule])
+    st.html(cards((rule, _margin(rule, rows[rows["rule"] == rule])) for rule in drawn))
     st.caption(LEGEND)
 
 
-def _margin(rule: str, rows: pd.DataFrame) -> None:
-    st.text(visible(rule))
+def _margin(rule: str, rows: pd.DataFrame) -> str:
     points = pd.DataFrame(
         {
             "position": rows["created"],
@@ -150,7 +145,7 @@ def _margin(rule: str, rows: pd.DataFrame) -> None:
             "marked": rows["verdict"] == "regressed",
         }
     )
-    curves(points, f"Margin of {visible(rule)} over time", x="", level=0, when=True)
+    return curves(points, f"Margin of {visible(rule)} over time", x="", level=0, when=True)
 
 
 def _waived(kept: Verdicts) -> None:

@@ -8,9 +8,11 @@ import streamlit as st
 from parts import data
 from parts.cells import cells, heading
 from parts.export import as_csv, as_latex, as_markdown
+from parts.frame import cards
 from parts.intervals import intervals
 from parts.links import link
 from parts.pick import pick
+from parts.runs_table import runs_table
 from parts.text import label, visible
 
 from evalkit.results import Board, Choice
@@ -21,16 +23,14 @@ CHART_ROWS = 20
 # Of a few columns all are drawn; of many only the first, as each costs the browser its time.
 CHARTS = 12
 CHARTS_OF_MANY = 3
-PER_LINE = 3
 ALL = "All"
-NEWEST = "Newest first"
+RUN, DATE = "run", "date"
+"""What the table can be sorted by beside its figures, by their names in the URL."""
+REVERSED = "reversed"
+KEY = "runs"
 EACH = "Each task's primary"
 LISTED = {"models": ("Models", "model"), "tags": ("Tags", "tag"), "tasks": ("Tasks", "tasks")}
 COLUMNS = {"": "Tasks", "suites": "Suites"}
-SHADES = {
-    "●": "background-color: rgba(0, 114, 178, 0.24)",
-    "○": "background-color: rgba(86, 180, 233, 0.16)",
-}
 LEGEND = (
     "Value and 95 % interval. ● best of its column, ○ not told apart from the best, "
     "† other documents or another definition than most runs, so never marked. "
@@ -50,15 +50,13 @@ def page() -> None:
         text = st.text_input(
             "Search", key="find", bind="query-params", placeholder="run, model or task", width=320
         )
-        sorting = st.container(width=320)
         with st.popover("Filter"):
             filters = _filters()
     board = data.board(Choice(text=text, family=_family(), **filters))
     if board.scores.empty:
         st.info("No run and task fit these choices.")
         return
-    with sorting:
-        runs = _sorted(board)
+    runs = _sorted(board)
     _table(runs, board)
     _charts(runs, board)
 
@@ -108,15 +106,36 @@ def _family() -> str | None:
     return None if family == ALL else family
 
 
+def _order(board: Board) -> tuple[str, bool]:
+    """What the link sorts by, and whether it ascends: to begin with newest, best or A first."""
+    by = st.query_params.get("sort", DATE)
+    by = by if by in (RUN, *board.figures) else DATE
+    lower = board.scores.loc[board.scores["figure"] == by, "higher_is_better"].eq(False).any()
+    return by, bool(by == RUN or lower) != (st.query_params.get("order") == REVERSED)
+
+
+def _resort() -> None:
+    """Sort by the column whose heading was pressed; once more turns it round."""
+    by = st.session_state[KEY]["sort"]
+    again = by == st.query_params.get("sort", DATE)
+    turned = again and st.query_params.get("order") != REVERSED
+    st.query_params["sort"] = by
+    st.query_params.pop("order", None)
+    if turned:
+        st.query_params["order"] = REVERSED
+
+
 def _sorted(board: Board) -> pd.DataFrame:
-    """Runs, newest first or by one figure, the best on top and those without it last."""
-    by = pick("Sort by", [NEWEST, *board.figures], "sort", NEWEST)
-    if by == NEWEST:
-        return board.runs
-    rows = board.scores[board.scores["figure"] == by].set_index("run_id")
-    ascending = rows["higher_is_better"].eq(False).any()
-    value = board.runs["run_id"].map(rows["value"])
-    order = value.sort_values(ascending=ascending, na_position="last", kind="stable")
+    """Runs, the newest on top, or the best in one figure; those without it are last."""
+    by, ascending = _order(board)
+    if by == DATE:
+        return board.runs[::-1] if ascending else board.runs
+    if by == RUN:
+        keys = board.runs["label"].str.casefold()
+    else:
+        rows = board.scores[board.scores["figure"] == by].set_index("run_id")
+        keys = board.runs["run_id"].map(rows["value"])
+    order = keys.sort_values(ascending=ascending, na_position="last", kind="stable")
     return board.runs.loc[order.index]
 
 
@@ -130,32 +149,29 @@ def _of(runs: pd.DataFrame, board: Board) -> tuple[list[str], pd.DataFrame]:
 def _table(runs: pd.DataFrame, board: Board) -> None:
     shown = runs.head(ROWS)
     figures, scores = _of(shown, board)
+    cut = []
     if len(shown) < len(runs):
-        st.caption(f"The first {ROWS} of {len(runs)} runs; search or filter to see others.")
+        cut.append(f"{ROWS} of {len(runs):,} runs")
     if len(figures) > FIGURES:
-        st.caption(f"The first {FIGURES} of {len(figures)} columns; choose a family or filter.")
+        cut.append(f"{FIGURES} of {len(figures)} columns")
         scores = scores[scores["figure"].isin(figures[:FIGURES])]
+    if cut:
+        st.caption(f"The first {' and '.join(cut)}: search, choose a family or filter.")
     wide = _wide(shown, scores)
-    headings = [name for name in wide.columns if name not in ("label", "date")]
-    columns = {
-        "label": st.column_config.TextColumn("Run", pinned=True, width=150),
-        "date": st.column_config.TextColumn("Date", width=95),
-    }
-    columns |= {
-        name: st.column_config.TextColumn(visible(name), width=_width(name)) for name in headings
-    }
-    picked = st.dataframe(
-        wide.style.map(_shade, subset=headings),
-        hide_index=True,
-        column_config=columns,
-        alt="Leaderboard",
-        on_select="rerun",
-        selection_mode="multi-row",
-        # Ticks belong to rows; other rows make another table, with none.
-        key=f"picked {hash(tuple(shown['run_id']))}",
+    headings = {"label": (RUN, "Run"), "date": (DATE, "Date")}
+    for figure, rows in scores.groupby("figure"):
+        name = heading(figure, rows)
+        headings[name] = (figure, name)
+    ticked = runs_table(
+        wide,
+        ids=shown["run_id"].tolist(),
+        headings=headings,
+        order=_order(board),
+        on_sort=_resort,
+        key=KEY,
     )
     # The index of runs counts from the newest, however they are sorted here.
-    _onward(shown.iloc[picked.selection.rows].sort_index()["run_id"].tolist())
+    _onward(shown[shown["run_id"].isin(ticked)].sort_index()["run_id"].tolist())
     st.caption(f"{LEGEND} {MEANS}" if scores["aggregation"].eq("mean over tasks").any() else LEGEND)
     _exports(runs, board.scores)
 
@@ -169,11 +185,6 @@ def _wide(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     return wide.fillna("")
 
 
-def _width(text: str) -> int:
-    """Pixels that show a heading in full, or a cell where that is wider."""
-    return max(165, 30 + 7 * min(len(text), 45))
-
-
 def _onward(chosen: list[str]) -> None:
     """Links for the ticked runs."""
     if len(chosen) == 1:
@@ -181,10 +192,6 @@ def _onward(chosen: list[str]) -> None:
     elif len(chosen) == 2:
         newer, older = chosen
         link("Compare the two runs", "compare", a=older, b=newer)
-
-
-def _shade(cell: str) -> str:
-    return SHADES.get(cell[-1:], "")
 
 
 def _exports(runs: pd.DataFrame, scores: pd.DataFrame) -> None:
@@ -197,7 +204,7 @@ def _exports(runs: pd.DataFrame, scores: pd.DataFrame) -> None:
     def wide() -> pd.DataFrame:
         return _wide(runs, scores).drop(columns="date").rename(columns={"label": "run"})
 
-    with st.container(horizontal=True):
+    with st.popover("Export"):
         st.download_button("CSV", long, "leaderboard.csv", "text/csv")
         st.download_button(
             "Markdown", lambda: as_markdown(wide()), "leaderboard.md", "text/markdown"
@@ -212,24 +219,18 @@ def _charts(runs: pd.DataFrame, board: Board) -> None:
     order = [visible(name) for name in rows["label"]]
     rows = rows.merge(scores[scores["figure"].isin(figures[:count])], on="run_id")
     rows["label"] = [visible(name) for name in rows["label"]]
+    known = rows[rows["value"].notna()]
     st.header("Intervals")
     if len(order) < len(runs) or len(figures) > count:
         st.caption(f"The first {CHART_ROWS} runs and {count} columns of the table.")
-    for start in range(0, min(len(figures), count), PER_LINE):
-        line = figures[:count][start : start + PER_LINE]
-        for figure, place in zip(line, st.columns(PER_LINE), strict=False):
-            chosen = rows[(rows["figure"] == figure) & rows["value"].notna()]
-            with place.container(border=True):
-                _chart(figure, chosen, order)
+    st.html(cards(_chart(name, known[known["figure"] == name], order) for name in figures[:count]))
 
 
-def _chart(figure: str, rows: pd.DataFrame, order: list[str]) -> None:
+def _chart(figure: str, rows: pd.DataFrame, order: list[str]) -> tuple[str, str]:
     if rows.empty:
-        st.text(visible(figure))
-        st.caption("Undefined in every run.")
-        return
-    st.text(visible(heading(figure, rows)))
-    intervals(rows, order, f"{figure} by run, with 95 % intervals")
+        return figure, "Undefined in every run."
+    alt = f"{figure} by run, with 95 % intervals"
+    return heading(figure, rows), intervals(rows, order, alt)
 
 
 page()

@@ -137,7 +137,8 @@ def _one_run(rows: pd.DataFrame, score: pd.Series, ends: tuple[float, float] | N
     counts = zip(shown["category"], shown["n"], strict=True)
     shown = shown.assign(label=[f"{visible(name)} ({n})" for name, n in counts], mark="")
     unit = score["unit"] if isinstance(score["unit"], str) else ""
-    intervals(shown, list(shown["label"]), "Values with 95 % intervals by category", unit, ends)
+    alt = "Values with 95 % intervals by category"
+    st.html(intervals(shown, list(shown["label"]), alt, unit, ends))
 
 
 def _worst(run: str, score: pd.Series) -> None:

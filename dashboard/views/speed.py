@@ -107,7 +107,7 @@ def _latency(found: Overview, times: RequestTimes) -> None:
     _percentile_table(rows)
     drawn = rows[rows["percentile"] == int(level)].assign(mark="")
     alt = f"p{level} of {known[quantity]} by run, with 95 % intervals"
-    intervals(drawn, list(drawn["label"]), alt, unit=f"{known[quantity]}, ms")
+    st.html(intervals(drawn, list(drawn["label"]), alt, unit=f"{known[quantity]}, ms"))
     st.caption(BATCHES if task == PROFILE else LEGEND)
     link("Read the timed requests", "samples", a=rows["run_id"].iloc[0], task=task)
 
@@ -203,7 +203,7 @@ def _against(rows: pd.DataFrame, name: str) -> None:
     )
     title = name.replace("_", " ")
     columns = ["position", "value", "ci_low", "ci_high", "curve", "label"]
-    curves(points[columns], f"Throughput by {title}", x=title, unit="requests/s")
+    st.html(curves(points[columns], f"Throughput by {title}", x=title, unit="requests/s"))
 
 
 def _score(found: Overview, run: str, unit: str) -> str:
@@ -236,7 +236,8 @@ def _trade(found: Overview) -> None:
         st.caption(f"The front, and the newest {POINTS} of {len(rows)} runs that have both.")
         rows = rows[rows["best"] | (rows.index < POINTS)]
     rows = rows.assign(label=rows["run_id"].map(_labels(found)))
-    scatter(rows, f"{visible(quality)} against {visible(speed)}", visible(speed), visible(quality))
+    alt = f"{visible(quality)} against {visible(speed)}"
+    st.html(scatter(rows, alt, visible(speed), visible(quality)))
     names = ", ".join(rows.loc[rows["best"], "label"].head(10))
     st.text(f"On the front: {names}.")
     st.caption(FRONT)

@@ -5,6 +5,7 @@ import streamlit as st
 from parts import data
 from parts.cells import heading
 from parts.charts import curves
+from parts.frame import cards
 from parts.links import link
 from parts.messages import say
 from parts.pick import pick
@@ -24,7 +25,6 @@ from evalkit.results import (
 )
 
 CHARTS = 9
-PER_LINE = 3
 TESTED = 6
 EVENTS = 10
 LOSSES = ("loss", "held_out_loss")
@@ -87,7 +87,7 @@ def _losses(found: Overview, shown: list[TrainingSeries], along: str) -> None:
     if rows.empty:
         st.info("Neither the checkpoints of this series nor a log beside them tell a loss.")
         return
-    curves(rows, "Losses of the training", x=POSITIONS[along], unit="nats a token")
+    st.html(curves(rows, "Losses of the training", x=POSITIONS[along], unit="nats a token"))
     _events(rows)
     st.caption(LOGGED if known else RECORDED)
     _beside_losses(known, along)
@@ -159,11 +159,14 @@ def _beside_losses(logs: dict[str, pd.DataFrame], along: str) -> None:
         rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
         if len(rows):
             found[quantity] = rows.rename(columns={"event": "label"}).drop(columns="detail")
-    for (quantity, rows), place in zip(found.items(), st.columns(PER_LINE), strict=False):
-        with place.container(border=True):
-            title = LOOKED_AT[quantity].capitalize()
-            st.text(title)
-            curves(rows, f"{title} of the training", x=POSITIONS[along])
+    titled = {LOOKED_AT[quantity].capitalize(): rows for quantity, rows in found.items()}
+    if titled:
+        st.html(
+            cards(
+                (title, curves(rows, f"{title} of the training", x=POSITIONS[along]))
+                for title, rows in titled.items()
+            )
+        )
 
 
 def _scores(found: Overview, shown: list[TrainingSeries], along: str) -> None:
@@ -182,20 +185,15 @@ def _scores(found: Overview, shown: list[TrainingSeries], along: str) -> None:
     )  # fmt: skip
     drawn = chosen or figures[:CHARTS]
     rows["label"] = [visible(name) for name in rows["label"]]
-    for start in range(0, len(drawn), PER_LINE):
-        line = drawn[start : start + PER_LINE]
-        for figure, place in zip(line, st.columns(PER_LINE), strict=False):
-            with place.container(border=True):
-                _curve(figure, rows[rows["figure"] == figure], along)
+    st.html(cards(_curve(figure, rows[rows["figure"] == figure], along) for figure in drawn))
     st.caption(LEGEND)
     mine = rows["figure"].isin(drawn) & (rows["curve"] == visible(shown[0].name))
     _trends(rows[mine])
 
 
-def _curve(figure: str, rows: pd.DataFrame, along: str) -> None:
-    st.text(visible(heading(figure, rows)))
+def _curve(figure: str, rows: pd.DataFrame, along: str) -> tuple[str, str]:
     unit = rows["unit"].dropna()
-    curves(
+    return heading(figure, rows), curves(
         rows.drop(columns=["higher_is_better"]),
         f"{visible(figure)} by checkpoint",
         x=POSITIONS[along],

@@ -111,7 +111,7 @@ def asked_elsewhere(page, url):
 def test_the_figures_are_those_of_the_store(page, url, store):
     page.goto(url)
     settled(page)
-    shown = cells(page)
+    shown = page.locator("tbody td").all_inner_texts()
     scores = store.scores().query("task == 'answers'").set_index("run_id")
     for run in (EARLY, LATE):
         score = scores.loc[run]
@@ -122,8 +122,8 @@ def test_the_figures_are_those_of_the_store(page, url, store):
 def test_two_ticked_runs_are_compared_and_the_link_names_them(page, url):
     page.goto(url)
     settled(page)
-    for row in (1, 2):
-        tick(page, row)
+    for name in ("early", "late"):
+        page.get_by_role("checkbox", name=f"Tick {name}").check()
         settled(page)
     page.get_by_role("link", name=re.compile("Compare the two")).click()
     page.wait_for_selector("h1:has-text('Compare')")
@@ -131,6 +131,28 @@ def test_two_ticked_runs_are_compared_and_the_link_names_them(page, url):
     assert no_boxes(page)
     for label, name in (("Run A, the baseline", "early"), ("Run B, the candidate", "late")):
         assert page.get_by_role("combobox", name=label).input_value() == name
+
+
+def test_a_heading_sorts_by_key_and_keeps_the_focus_and_the_ticks(page, url):
+    page.goto(url)
+    settled(page)
+    page.get_by_role("checkbox", name="Tick early").check()
+    settled(page)
+    heading = page.get_by_role("button", name="stories · word_perplexity ↓")
+    column = page.get_by_role("columnheader", name="stories · word_perplexity ↓")
+    heading.focus()
+    for order, runs in (("ascending", ["late", "early"]), ("descending", ["early", "late"])):
+        page.keyboard.press("Enter")
+        settled(page)
+        assert column.get_attribute("aria-sort") == order
+        assert page.get_by_role("rowheader").all_inner_texts() == runs
+    assert "sort=stories" in page.url
+    assert "order=reversed" in page.url
+    assert heading.evaluate("button => button === button.getRootNode().activeElement")
+    assert page.get_by_role("checkbox", name="Tick early").is_checked()
+    page.goto(page.url)
+    settled(page)
+    assert page.get_by_role("rowheader").all_inner_texts() == ["early", "late"]
 
 
 def test_a_clicked_sample_is_shown_and_named_in_the_link(page, url):

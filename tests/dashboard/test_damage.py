@@ -50,6 +50,7 @@ def test_new_runs_appear_after_a_reload(open_page, tmp_path, page):
     app.run()
     assert not app.exception
     shown = "\n".join(frame.value.to_string() for frame in app.dataframe)
+    shown += "".join(table.proto.json for table in app.get("bidi_component"))
     options = [option for box in app.selectbox for option in box.options]
     shown += texts(app)
     assert "answers" in shown or "second" in shown or "second" in options

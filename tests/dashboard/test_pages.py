@@ -1,10 +1,12 @@
 """Every page on a generated store, without a browser: the figures shown are those stored."""
 
+import json
 import re
 import subprocess
 import sys
 from html import unescape
 
+import pandas as pd
 import pytest
 
 from evalkit.paths import bundled
@@ -35,13 +37,21 @@ def blocks(app):
 
 def charts(app):
     """What a screen reader says of each chart -> what the pointer finds at its marks."""
-    bodies = [body for body in markup(app) if ROLE in body]
+    bodies = [chart for body in markup(app) for chart in body.split(ROLE)[1:]]
     return {
         unescape(re.search('aria-label="([^"]*)"', body)[1]): list(
             map(unescape, re.findall(' title="([^"]*)"', body))
         )
         for body in bodies
     }
+
+
+def leaderboard(app):
+    """The leaderboard's table, by its headings."""
+    (table,) = app.get("bidi_component")
+    shown = json.loads(table.proto.json)
+    rows = [[text for text, _ in row["cells"]] for row in shown["rows"]]
+    return pd.DataFrame(rows, columns=[column["title"] for column in shown["columns"]])
 
 
 def choose(app, label, value):
@@ -60,10 +70,10 @@ def test_every_page_opens(open_page, store, page):
 
 def test_the_leaderboard_shows_the_stored_figures(open_page, store):
     app = open_page("leaderboard", store)
-    shown = app.dataframe[0].value.set_index("label")
+    shown = leaderboard(app).set_index("Run")
     scores = store.scores().set_index(["run_id", "task", "metric"])
     checked = 0
-    for column in shown.columns.drop("date"):
+    for column in shown.columns.drop("Date"):
         task, metric = column.rsplit(" ", 1)[0].split(" · ")
         for name, run_id in (("early", EARLY), ("late", LATE)):
             figures = [float(text) for text in re.findall(r"\d+\.\d+", shown.loc[name, column])]
@@ -76,25 +86,42 @@ def test_the_leaderboard_shows_the_stored_figures(open_page, store):
 
 def test_the_leaderboard_never_mixes_raw_and_normalised(open_page, store):
     app = open_page("leaderboard", store)
-    assert not [name for name in app.dataframe[0].value.columns if " · acc ↑" in name]
-    columns = open_page("leaderboard", store, metric="acc").dataframe[0].value.columns
+    assert not [name for name in leaderboard(app).columns if " · acc ↑" in name]
+    columns = leaderboard(open_page("leaderboard", store, metric="acc")).columns
     assert [name for name in columns if "·" in name] == ["facts · acc ↑", "passages · acc ↑"]
 
 
 def test_the_leaderboard_from_a_link(open_page, store):
     app = open_page("leaderboard", store, family="perplexity", sort="stories · word_perplexity")
-    table = app.dataframe[0].value
-    assert list(table["label"]) == ["late", "early"]
+    table = leaderboard(app)
+    assert list(table["Run"]) == ["late", "early"]
     assert [name for name in table.columns if "·" in name] == ["stories · word_perplexity ↓"]
 
 
 def test_the_leaderboard_is_searched(open_page, store):
-    assert list(open_page("leaderboard", store, find="EARLY").dataframe[0].value["label"]) == [
-        "early"
-    ]
-    columns = open_page("leaderboard", store, find="passages").dataframe[0].value.columns
+    assert list(leaderboard(open_page("leaderboard", store, find="EARLY"))["Run"]) == ["early"]
+    columns = leaderboard(open_page("leaderboard", store, find="passages")).columns
     assert [name for name in columns if "·" in name] == ["passages · acc_norm ↑"]
     assert "No run and task fit" in texts(open_page("leaderboard", store, find="nothing here"))
+
+
+@pytest.mark.parametrize(
+    ("query", "labels"),
+    [
+        ({}, ["late", "early"]),
+        ({"order": "reversed"}, ["early", "late"]),
+        ({"sort": "run"}, ["early", "late"]),
+        ({"sort": "run", "order": "reversed"}, ["late", "early"]),
+        ({"sort": "stories · word_perplexity"}, ["late", "early"]),
+        ({"sort": "stories · word_perplexity", "order": "reversed"}, ["early", "late"]),
+        ({"sort": "facts · acc_norm"}, ["late", "early"]),
+        ({"sort": "no such figure"}, ["late", "early"]),
+    ],
+)
+def test_the_leaderboard_is_sorted_by_its_link(open_page, store, query, labels):
+    app = open_page("leaderboard", store, **query)
+    assert not app.exception
+    assert list(leaderboard(app)["Run"]) == labels
 
 
 @pytest.mark.parametrize(
@@ -108,11 +135,11 @@ def test_the_leaderboard_is_searched(open_page, store):
 def test_the_leaderboard_is_filtered_by_its_link(open_page, store, query, labels):
     app = open_page("leaderboard", store, **query)
     assert not app.exception
-    assert list(app.dataframe[0].value["label"]) == labels
+    assert list(leaderboard(app)["Run"]) == labels
 
 
 def test_the_leaderboard_of_some_tasks(open_page, store):
-    columns = open_page("leaderboard", store, tasks=["facts", "stories"]).dataframe[0].value.columns
+    columns = leaderboard(open_page("leaderboard", store, tasks=["facts", "stories"])).columns
     assert [name.split(" ")[0] for name in columns if "·" in name] == ["facts", "stories"]
 
 
@@ -122,8 +149,8 @@ def test_the_leaderboard_by_suites(open_page, tmp_path):
     for run in (EARLY, LATE):
         store.write_manifest(store.resolve(run).model_copy(update={"suites": suites}))
     app = open_page("leaderboard", store, by="suites")
-    table = app.dataframe[0].value.set_index("label")
-    assert list(table.columns) == ["both · acc_norm · 2 tasks ↑", "date"]
+    table = leaderboard(app).set_index("Run")
+    assert list(table.columns) == ["both · acc_norm · 2 tasks ↑", "Date"]
     mean = store.scores([LATE], metric="acc_norm")["value"].mean()
     assert table.iloc[0, 0].strip().startswith(f"{mean:.3f} (")
     assert "plain mean of one metric" in texts(app)
@@ -265,6 +292,8 @@ def test_hostile_text_reaches_no_markup(open_page, hostile, page):
         assert "\x1b" not in text
     for frame in app.dataframe:
         assert "\x1b" not in frame.value.to_string()
+    for table in app.get("bidi_component"):
+        assert "\\u001b" not in table.proto.json
 
 
 def test_hostile_text_is_shown_as_it_is(open_page, hostile):
@@ -282,12 +311,12 @@ def test_hostile_text_is_shown_as_it_is(open_page, hostile):
 def test_a_token_is_asked_for_where_one_is_set(open_page, store, monkeypatch):
     monkeypatch.setenv("EVALKIT_DASHBOARD_TOKEN", "open sesame")
     app = open_page("leaderboard", store)
-    assert not app.dataframe
+    assert not app.get("bidi_component")
     assert not app.title
     app.text_input[0].set_value("wrong")
     app.button[0].click().run()
     assert app.error[0].value == "That is not the token."
-    assert not app.dataframe
+    assert not app.get("bidi_component")
     app.text_input[0].set_value("open sesame")
     app.button[0].click().run()
     assert app.title[0].value == "Leaderboard"
