@@ -1,5 +1,6 @@
 """The store the dashboard was started on; what was read is kept until the store changes."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -160,7 +161,13 @@ def pairs(a: str, b: str, task: str) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the store")
 def _overview(url: str, mark: str) -> Overview:
-    return overview(Store(url))
+    found = overview(Store(url))
+    # The search for garbage passes over what is read here: with 2,000 runs it would hold a page up
+    # for a third of a second.
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    return found
 
 
 @st.cache_resource(max_entries=2)

@@ -1,6 +1,7 @@
 """Two runs aligned sample by sample, and the differences of all metrics they share."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from evalkit.stats import DRAWS, PairedEstimate, TestName, compare_pairs
 SEQUENTIAL = "sequential"
 # Enough permutations for the smallest p-value to survive correction over so many tests.
 _DRAWS_PER_TEST = 200
+_READERS = 4
+_TOLD = 3
 
 
 class NotComparableError(UsageError):
@@ -234,15 +237,18 @@ def _paired(
     """Pairs of each task whose samples can be read, and a sentence on each of the others."""
     pairs, damaged = {}, {}
     old, new = ((store, run.run_id) for store, run in (baseline, candidate))
-    for task in tasks:
+    with ThreadPoolExecutor(_READERS) as pool:
+        reads = {task: pool.submit(pair_task, old, new, task) for task in tasks}
+    for task, read in reads.items():
         try:
-            pairs[task] = pair_task(old, new, task)
+            pairs[task] = read.result()
         except DataError as error:
             if not around_damage:
                 raise
             damaged[task] = str(error)
     if len(damaged) == len(tasks):
-        raise DataError("; ".join(damaged.values()))
+        more = f"; and {len(damaged) - _TOLD} tasks more" if len(damaged) > _TOLD else ""
+        raise DataError("; ".join(list(damaged.values())[:_TOLD]) + more)
     return pairs, damaged
 
 
