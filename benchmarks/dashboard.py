@@ -40,8 +40,6 @@ DRAWN = """() => {
     && !document.querySelector('[data-testid=stSkeleton]')
     && [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')].every(
       table => table.shadowRoot?.querySelector('tbody tr'))
-    && [...document.querySelectorAll('[data-testid=stDataFrame]')].every(
-      table => table.querySelector('canvas'))
     && document.querySelectorAll('[data-testid=stHtml] [role=img]').length >= CHARTS
     && [...document.querySelectorAll('[data-testid=stHtml] img')].every(
       lines => lines.complete && lines.naturalWidth)

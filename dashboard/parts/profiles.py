@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 from parts.charts import curves
 from parts.pick import pick
+from parts.table import draw_table
 from parts.text import digits_for, interval, number, visible
 
 from evalkit.results import Overview
@@ -70,11 +71,8 @@ def _settings(rates: pd.DataFrame, known: list[str], labels: dict[str, str]) -> 
     )
     table = wide[known].fillna(number(None)).reset_index()
     table.insert(0, "label", table.pop("run_id").map(labels))
-    table["setting"] = table["setting"].map(visible)
-    text = st.column_config.TextColumn
-    config = {"label": text("Run", pinned=True, width=150), "setting": text("Setting", width=135)}
-    config |= {metric: text(_title(metric), width=190) for metric in known}
-    st.dataframe(table, hide_index=True, column_config=config, alt="Rates of each setting")
+    titles = {"label": "Run", "setting": "Setting"} | {metric: _title(metric) for metric in known}
+    draw_table(table, titles, "Rates of each setting")
 
 
 def _title(metric: str) -> str:
@@ -88,5 +86,4 @@ def _machine(rows: pd.DataFrame, labels: dict[str, str]) -> None:
         if mine["value"].notna().any():
             values = mine["value"].reindex(dict.fromkeys(rows["run_id"])) / scale
             table[title] = [number(value, digits_for(value)) for value in values]
-    config = {"label": st.column_config.TextColumn("Run", pinned=True, width=150)}
-    st.dataframe(table, hide_index=True, column_config=config, alt="Load, memory and machine")
+    draw_table(table, {"label": "Run"}, "Load, memory and machine")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from parts.table import draw_table
 from parts.text import number, visible
 
 from evalkit.results import word_changes
@@ -56,11 +57,8 @@ def _choices(answers: list[tuple[str, Mapping[str, Any]]]) -> None:
     first = answers[0][1]
     table = pd.DataFrame({"choice": [visible(choice) for choice in _items(first["choices"])]})
     right = str(first["target"]).strip()
-    table.insert(0, "right", ["✓" if text.strip() == right else "" for text in table["choice"]])
-    columns: dict[str, Any] = {
-        "right": st.column_config.TextColumn("Right", width=60),
-        "choice": st.column_config.TextColumn("Choice"),
-    }
+    table.insert(1, "right", ["✓" if text.strip() == right else "" for text in table["choice"]])
+    titles = {"right": "Right", "choice": "Choice"}
     for place, (name, sample) in enumerate(answers):
         logs = _items(sample["loglikelihoods"])
         chosen = str(sample["answer"]).strip()
@@ -69,18 +67,11 @@ def _choices(answers: list[tuple[str, Mapping[str, Any]]]) -> None:
             number(log, 2) + (" ◀" if choice.strip() == chosen else "")
             for log, choice in zip(logs, _items(sample["choices"]), strict=False)
         ] + [""] * (len(table) - len(logs))
-        columns[column] = st.column_config.TextColumn(visible(name), width=150)
+        titles[column] = name
     if not table["right"].any():
         table = table.drop(columns="right")
-    longest = max(len(choice) for choice in table["choice"])
     st.caption("Choices with their log-likelihoods in nats; ◀ marks the answer")
-    st.dataframe(
-        table,
-        hide_index=True,
-        column_config=columns,
-        row_height=35 + 20 * min(4, longest // 80),
-        alt="Choices with log-likelihoods",
-    )
+    draw_table(table, titles, "Choices with log-likelihoods")
 
 
 def _responses(answers: list[tuple[str, Mapping[str, Any]]]) -> None:

@@ -10,6 +10,7 @@ from parts.intervals import intervals
 from parts.messages import say, warn_of
 from parts.pick import pick, pick_run
 from parts.sample import text_block
+from parts.table import draw_table
 from parts.text import number, visible
 
 from evalkit.errors import DataError
@@ -203,16 +204,8 @@ def _results(found: Overview, votes: pd.DataFrame) -> None:
             **{name: [number(mark, 1) for mark in rows[name]] for name in CRITERIA},
         }
     )
-    config = {
-        "label": st.column_config.TextColumn("Run", pinned=True, width=170),
-        "ability": st.column_config.TextColumn("Ability", width=170),
-    }
-    config |= {name: st.column_config.TextColumn(name.capitalize(), width=95) for name in CRITERIA}
-    config |= {
-        name: st.column_config.NumberColumn(name.capitalize(), width=65)
-        for name in ("votes", "wins", "losses", "ties", "bad")
-    }
-    st.dataframe(table, hide_index=True, column_config=config, alt="Ranking of the runs")
+    titles = {name: name.capitalize() for name in table} | {"label": "Run"}
+    draw_table(table, titles, "Ranking of the runs")
     known = rows[rows["ability"].notna()].rename(columns={"ability": "value"}).assign(mark="")
     if known.empty:
         st.text("No ranking yet: a run has won or lost every vote, or runs were never compared.")

@@ -11,6 +11,7 @@ from parts.intervals import forest
 from parts.links import link
 from parts.messages import say, warn_of
 from parts.pick import pick, pick_run
+from parts.table import draw_table
 from parts.text import number, visible
 
 from evalkit.errors import DataError, EvalkitError
@@ -19,7 +20,6 @@ from evalkit.results import Comparison, Overview, figure_flips, manifest_differe
 PRIMARY = "primary"
 EVERY = "all"
 FLIPS = 16
-TALL = 30
 COUNTED = {"better": "better", "worse": "worse", "open": "not told apart"}
 STANDINGS = {
     "better": "▲ B better",
@@ -95,7 +95,7 @@ def _forest(rows: pd.DataFrame) -> None:
 def _table(rows: pd.DataFrame) -> None:
     shown = pd.DataFrame(
         {
-            "figure": [visible(name) for name in rows["figure"]],
+            "figure": rows["figure"],
             "standing": rows["standing"].map(STANDINGS),
             "difference": [_difference(row) for row in rows.itertuples()],
             "a": [_value(row, row.baseline) for row in rows.itertuples()],
@@ -105,31 +105,23 @@ def _table(rows: pd.DataFrame) -> None:
             "n": rows["n"],
             "p": [_p(value) for value in rows["p_holm"]],
             "visible": [_value(row, row.visible_effect) for row in rows.itertuples()],
-            "note": [visible(note) for note in rows["note"]],
+            "note": rows["note"],
         }
     )
-    text, count = st.column_config.TextColumn, st.column_config.NumberColumn
-    config = {
-        "figure": text("Figure", pinned=True, width=210),
-        "standing": text("Finding", width=120),
-        "difference": text("B − A", width=180),
-        "a": text("A", width=70),
-        "b": text("B", width=70),
-        "wins": count("B wins", width=65),
-        "losses": count("B loses", width=65),
-        "n": count("Pairs", width=60),
-        "p": text("p (Holm)", width=80),
-        "visible": text("Smallest effect", width=105),
-        "note": text("Note", width=260),
+    titles = {
+        "figure": "Figure",
+        "standing": "Finding",
+        "difference": "B − A",
+        "a": "A",
+        "b": "B",
+        "wins": "B wins",
+        "losses": "B loses",
+        "n": "Pairs",
+        "p": "p (Holm)",
+        "visible": "Smallest effect",
+        "note": "Note",
     }
-    st.dataframe(
-        shown,
-        hide_index=True,
-        column_config=config,
-        height="content" if len(shown) <= TALL else "auto",
-        placeholder="–",
-        alt="Differences of two runs",
-    )
+    draw_table(shown, titles, "Differences of two runs")
     st.caption(LEGEND)
 
 
@@ -151,27 +143,26 @@ def _flipped(comparison: Comparison, rows: pd.DataFrame) -> None:
         {
             "doc": [flip.doc_id for flip in found],
             "outcome": ["▲ won" if flip.outcome == "won" else "▼ lost" for flip in found],
-            "asked": [visible(flip.prompt[-200:].strip()) for flip in found],
+            "asked": [flip.prompt[-200:].strip() for flip in found],
             "value_a": [f"{flip.baseline_value:.4g}" for flip in found],
             "value_b": [f"{flip.candidate_value:.4g}" for flip in found],
-            "target": [visible(flip.target) for flip in found],
-            "a": [visible(flip.baseline_answer) for flip in found],
-            "b": [visible(flip.candidate_answer) for flip in found],
+            "target": [flip.target for flip in found],
+            "a": [flip.baseline_answer for flip in found],
+            "b": [flip.candidate_answer for flip in found],
         }
     )
     table = table.drop(columns=[name for name in ("a", "b") if not table[name].any()])
-    text = st.column_config.TextColumn
-    config = {
-        "doc": st.column_config.NumberColumn("No.", width=60, format="%d"),
-        "outcome": text("Outcome", width=80),
-        "asked": text("End of the prompt", width=300),
-        "value_a": text("A", width=60),
-        "value_b": text("B", width=60),
-        "target": text("Right answer", width=180),
-        "a": text("Answer of A", width=180),
-        "b": text("Answer of B", width=180),
+    titles = {
+        "doc": "No.",
+        "outcome": "Outcome",
+        "asked": "End of the prompt",
+        "value_a": "A",
+        "value_b": "B",
+        "target": "Right answer",
+        "a": "Answer of A",
+        "b": "Answer of B",
     }
-    st.dataframe(table, hide_index=True, column_config=config, alt="Samples that changed")
+    draw_table(table, titles, "Samples that changed")
     if len(found) < (figure.wins or 0) + (figure.losses or 0):
         st.caption(
             f"{len(found)} of {figure.losses} that B lost and {figure.wins} that it won, the "
@@ -187,11 +178,7 @@ def _manifests(found: Overview, a: str, b: str) -> None:
     if differing.empty:
         st.info("The two manifests agree in everything that could change a figure.")
         return
-    for column in differing:
-        differing[column] = [visible(cell) for cell in differing[column]]
-    text = st.column_config.TextColumn
-    config = {"setting": text("Setting", width=240), "a": text("A"), "b": text("B")}
-    st.dataframe(differing, hide_index=True, column_config=config, alt="Settings that differ")
+    draw_table(differing, {"setting": "Setting", "a": "A", "b": "B"}, "Settings that differ")
 
 
 def _difference(row: Any) -> str:

@@ -9,6 +9,7 @@ from parts.links import link
 from parts.messages import say, warn_of
 from parts.pick import pick
 from parts.sample import text_block
+from parts.table import draw_table
 from parts.text import digits_for, number, visible
 
 from evalkit.results import (
@@ -82,37 +83,21 @@ def _history(kept: Verdicts, tags: dict[str, list[str]]) -> None:
         {
             "created": shown["created"].dt.strftime("%d %b %Y %H:%M"),
             "outcome": [OUTCOMES.get(outcome, outcome) for outcome in shown["outcome"]],
-            "run": [visible(name) for name in shown["run"]],
-            "baseline": [visible(name) for name in shown["baseline"]],
+            "run": shown["run"],
+            "baseline": shown["baseline"],
             **{name: shown[name] for name in ("checks", "regressed", "inconclusive", "waived")},
-            "tags": [visible(", ".join(names)) for names in shown["tags"]],
+            "tags": [", ".join(names) for names in shown["tags"]],
         }
     )
-    text, count = st.column_config.TextColumn, st.column_config.NumberColumn
-    config = {
-        "created": text("Time (UTC)", width=135, pinned=True),
-        "outcome": text("Outcome", width=125),
-        "run": text("Run", width=170),
-        "baseline": text("Against", width=170),
-        "checks": count("Checks", width=70),
-        "regressed": count("Regressed", width=85),
-        "inconclusive": count("Open", width=60),
-        "waived": count("Waived", width=70),
-        "tags": text("Tags", width=200),
-    }
-    picked = st.dataframe(
-        table,
-        hide_index=True,
-        column_config=config,
-        on_select="rerun",
-        selection_mode="single-row",
-        alt="Verdicts, newest first",
-        key=f"verdicts {hash(tuple(shown['run_id']))}",
-    )
+    titles = {name: name.capitalize() for name in table}
+    titles |= {"created": "Time (UTC)", "baseline": "Against", "inconclusive": "Open"}
+    stamps = [_stamp(verdict) for verdict in kept.kept[: len(shown)]]
+    alt, key = "Verdicts, newest first", f"verdicts {hash(tuple(stamps))}"
+    ticked = draw_table(table, titles, alt, ids=stamps, tick="one", key=key)
     if len(shown) < len(rows):
         st.caption(f"The newest {SHOWN} are listed.")
-    if picked.selection.rows:
-        st.query_params["at"] = _stamp(kept.kept[picked.selection.rows[0]])
+    if ticked:
+        st.query_params["at"] = ticked[0]
 
 
 def _margins(kept: Verdicts) -> None:
@@ -155,21 +140,9 @@ def _waived(kept: Verdicts) -> None:
         st.info("No check of these verdicts was waived.")
         return
     rows["created"] = [moment.strftime("%d %b %Y %H:%M") for moment in rows["created"]]
-    for column in ("run", "rule", "reason"):
-        rows[column] = [visible(cell) for cell in rows[column]]
-    text = st.column_config.TextColumn
-    config = {
-        "created": text("Time (UTC)", width=135),
-        "run": text("Run", width=170),
-        "rule": text("Rule", width=260),
-        "reason": text("Reason", width=420),
-    }
-    st.dataframe(
-        rows.drop(columns="run_id").head(SHOWN),
-        hide_index=True,
-        column_config=config,
-        alt="Waived checks",
-    )
+    rows = rows.drop(columns="run_id").head(SHOWN)
+    titles = {name: name.capitalize() for name in rows} | {"created": "Time (UTC)"}
+    draw_table(rows, titles, "Waived checks")
     st.caption(WAIVED)
 
 
@@ -187,15 +160,8 @@ def _one(found: Overview, kept: Verdicts) -> None:
     rows = [_check(check) for check in verdict.checks]
     if rows:
         columns = ["verdict", "rule", "value", "baseline", "margin", "reason"]
-        text = st.column_config.TextColumn
-        titles = ["Verdict", "Rule", "Run", "Baseline", "Margin", "Why"]
-        widths = [105, 260, 80, 80, 90, 380]
-        config = {
-            name: text(title, width=width)
-            for name, title, width in zip(columns, titles, widths, strict=True)
-        }
-        table = pd.DataFrame(rows, columns=columns)
-        st.dataframe(table, hide_index=True, column_config=config, alt="Checks, worst first")
+        titles = {name: name.capitalize() for name in columns} | {"value": "Run", "reason": "Why"}
+        draw_table(pd.DataFrame(rows, columns=columns), titles, "Checks, worst first")
     for note in verdict.notes:
         st.text(visible(note))
     if verdict.command:

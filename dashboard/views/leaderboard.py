@@ -12,7 +12,7 @@ from parts.frame import cards
 from parts.intervals import intervals
 from parts.links import link
 from parts.pick import pick
-from parts.runs_table import runs_table
+from parts.table import Sorting, draw_table
 from parts.text import label, visible
 
 from evalkit.results import Board, Choice
@@ -158,17 +158,16 @@ def _table(runs: pd.DataFrame, board: Board) -> None:
     if cut:
         st.caption(f"The first {' and '.join(cut)}: search, choose a family or filter.")
     wide = _wide(shown, scores)
-    headings = {"label": (RUN, "Run"), "date": (DATE, "Date")}
-    for figure, rows in scores.groupby("figure"):
-        name = heading(figure, rows)
-        headings[name] = (figure, name)
-    ticked = runs_table(
-        wide,
+    titled = {heading(str(figure), rows): figure for figure, rows in scores.groupby("figure")}
+    ticked = draw_table(
+        wide.rename(columns={"label": RUN, **titled}),
+        {RUN: "Run", DATE: "Date"} | {figure: title for title, figure in titled.items()},
+        "Leaderboard",
         ids=shown["run_id"].tolist(),
-        headings=headings,
-        order=_order(board),
-        on_sort=_resort,
+        tick="many",
         key=KEY,
+        sorting=Sorting(*_order(board), _resort),
+        marked=True,
     )
     # The index of runs counts from the newest, however they are sorted here.
     _onward(shown[shown["run_id"].isin(ticked)].sort_index()["run_id"].tolist())

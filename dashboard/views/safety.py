@@ -9,6 +9,7 @@ from parts.links import link
 from parts.messages import say
 from parts.pick import pick, pick_run
 from parts.sample import text_block
+from parts.table import draw_table
 from parts.text import digits_for, interval, number, visible
 
 from evalkit.errors import DataError
@@ -52,8 +53,8 @@ def _table(found: Overview, scores: pd.DataFrame, chosen: list[str]) -> None:
     kinds = scores.drop_duplicates("figure")
     table = pd.DataFrame(
         {
-            "family": [visible(name) for name in kinds["family"]],
-            "figure": [visible(name) + arrow(b) for name, b in _directed(kinds)],
+            "figure": [name + arrow(better) for name, better in _directed(kinds)],
+            "family": kinds["family"].to_numpy(),
         }
     )
     for place, run in enumerate(chosen):
@@ -61,20 +62,12 @@ def _table(found: Overview, scores: pd.DataFrame, chosen: list[str]) -> None:
         table[f"run{place}"] = [
             _cell(mine.loc[name]) if name in mine.index else "–" for name in kinds["figure"]
         ]
-    table["unit"] = [visible(unit) for unit in kinds["unit"].fillna("")]
-    text = st.column_config.TextColumn
-    config = {
-        "family": text("Family", width=100),
-        "figure": text("Figure", pinned=True, width=220),
-        "unit": text("Unit", width=70),
-    }
-    config |= {
-        f"run{place}": text(visible(found.manifests[run].name), width=190)
-        for place, run in enumerate(chosen)
-    }
+    table["unit"] = kinds["unit"].fillna("").to_numpy()
+    titles = {"figure": "Figure", "family": "Family", "unit": "Unit"}
+    titles |= {f"run{place}": found.manifests[run].name for place, run in enumerate(chosen)}
     order = table["family"].str.lower().map({name: i for i, name in enumerate(SAFETY_FAMILIES)})
     table = table.loc[order.sort_values(kind="stable").index]
-    st.dataframe(table, hide_index=True, column_config=config, alt="Safety figures")
+    draw_table(table, titles, "Safety figures")
     st.caption("↑ more is better, ↓ less is better, without an arrow neither is.")
 
 

@@ -8,11 +8,18 @@ from parts import data
 from parts.messages import say
 from parts.pick import pick, pick_run
 from parts.sample import draw_sample
+from parts.table import draw_table
 from parts.text import digits_for, label, number, visible
 
 from evalkit.errors import DataError
 from evalkit.results import Overview, paired_index, sample_rows, select_samples
 
+TITLES = {
+    "doc": "No.",
+    "asked": "End of the prompt",
+    "other": "Answer beside",
+    "target": "Right answer",
+}
 PER_PAGE = 12
 OUTCOMES = ["all", "right", "wrong"]
 FLIPS = ["flipped", "won", "lost"]
@@ -153,9 +160,9 @@ def _table(rows: pd.DataFrame, score: pd.Series, other: pd.Series | None) -> Non
         {
             "doc": ids,
             "result": [_result(*row, digits) for row in rows[["right", "value"]].to_numpy()],
-            "asked": [visible(prompt[-200:].strip()) for prompt in full["prompt"].fillna("")],
-            "answer": [visible(answer) for answer in full["answer"]],
-            "target": [visible(target) for target in full["target"]],
+            "asked": [prompt[-200:].strip() for prompt in full["prompt"].fillna("")],
+            "answer": full["answer"],
+            "target": full["target"],
         }
     )
     if other is not None:
@@ -165,37 +172,19 @@ def _table(rows: pd.DataFrame, score: pd.Series, other: pd.Series | None) -> Non
             table.insert(3, "flip", [FLIP_SIGNS[flip] for flip in rows["flip"]])
         table.insert(table.columns.get_loc("answer") + 1, "other", _other_answers(rows, other))
     if rows["category"].notna().any():
-        table["category"] = [visible(name) for name in rows["category"].fillna("")]
+        table["category"] = rows["category"].fillna("").to_numpy()
     table = table.drop(
         columns=[name for name in ("answer", "other") if name in table and not table[name].any()]
     )
-    config = {
-        "doc": st.column_config.NumberColumn("No.", width=60, format="%d"),
-        "result": st.column_config.TextColumn("Result", width=75),
-        "beside": st.column_config.TextColumn("Beside", width=75),
-        "flip": st.column_config.TextColumn("Flip", width=90),
-        "asked": st.column_config.TextColumn("End of the prompt", width=330),
-        "answer": st.column_config.TextColumn("Answer", width=150),
-        "other": st.column_config.TextColumn("Answer beside", width=150),
-        "target": st.column_config.TextColumn("Right answer", width=150),
-        "category": st.column_config.TextColumn("Category", width=110),
-    }
-    picked = st.dataframe(
-        table,
-        hide_index=True,
-        column_config=config,
-        on_select="rerun",
-        selection_mode="single-row",
-        height="content",
-        alt="Samples",
-        key=f"rows:{score['run_id']}:{score['figure']}:{ids[0]}",
-    )
+    titles = {name: name.capitalize() for name in table} | TITLES
+    key = f"rows:{score['run_id']}:{score['figure']}:{ids[0]}"
+    ticked = draw_table(table, titles, "Samples", ids=list(map(str, ids)), tick="one", key=key)
     if "flip" in table:
         st.caption(FLIP_MEANING)
     if score["metric"] == "acc_norm":
         st.caption(NORMALISED)
-    if picked.selection.rows:
-        st.query_params["doc"] = str(ids[picked.selection.rows[0]])
+    if ticked:
+        st.query_params["doc"] = ticked[0]
 
 
 def _other_answers(rows: pd.DataFrame, other: pd.Series) -> list[str]:
@@ -203,7 +192,7 @@ def _other_answers(rows: pd.DataFrame, other: pd.Series) -> list[str]:
     ids = [int(doc_id) for doc_id in rows["other_doc_id"].dropna()]
     full = sample_rows(data.store(), other["run_id"], other["task"], other["filter"], ids)
     answers = dict(zip(full["doc_id"], full["answer"], strict=True))
-    return [visible(answers.get(doc_id, "")) for doc_id in rows["other_doc_id"]]
+    return [answers.get(doc_id, "") for doc_id in rows["other_doc_id"]]
 
 
 def _result(right: object, value: float, digits: int) -> str:

@@ -9,6 +9,7 @@ from parts.links import link
 from parts.messages import say, warn_of
 from parts.pick import pick
 from parts.profiles import draw_profiles
+from parts.table import draw_table
 from parts.text import digits_for, interval, number, visible
 
 from evalkit.results import (
@@ -135,13 +136,10 @@ def _percentile_table(rows: pd.DataFrame) -> None:
         index=["run_id", "label", "n"], columns="percentile", values="cell", aggfunc="first",
         sort=False,
     ).reset_index()  # fmt: skip
-    text = st.column_config.TextColumn
-    config = {"label": text("Run", pinned=True, width=230)}
-    config["n"] = st.column_config.NumberColumn("Requests", width=80)
     wide.columns = [f"p{name}" if isinstance(name, int) else name for name in wide.columns]
-    config |= {f"p{level}": text(f"p{level}, ms", width=170) for level in PERCENTILES}
-    shown = wide.drop(columns="run_id")
-    st.dataframe(shown, hide_index=True, column_config=config, alt="Latency percentiles")
+    titles = {"label": "Run", "n": "Requests"}
+    titles |= {f"p{level}": f"p{level}, ms" for level in PERCENTILES}
+    draw_table(wide.drop(columns="run_id"), titles, "Latency percentiles")
 
 
 def _cell(value: float, low: float, high: float, digits: int) -> str:
@@ -163,7 +161,7 @@ def _throughput(found: Overview, times: RequestTimes) -> None:
             "requests": [number(rate, 1) for rate in rows["requests_per_s"]],
             "tokens": [_score(found, run, "tokens/s") for run in rows["run_id"]],
             **{
-                name: [visible(cell) for cell in rows[name]]
+                name: rows[name].astype(object).fillna("")
                 for name in ("batch_size", "concurrency", "device", "dtype")
             },
             "weights": [number(size / 1e6, 1) for size in rows["weights_bytes"]],
@@ -173,18 +171,17 @@ def _throughput(found: Overview, times: RequestTimes) -> None:
         values = mine.set_index("run_id")["value"]
         named = f"{visible(figure)}, {visible(mine['unit'].iloc[0])}"
         table[named] = [number(values.get(run), 1) for run in rows["run_id"]]
-    text = st.column_config.TextColumn
-    config = {
-        "label": text("Run", pinned=True, width=170),
-        "requests": text("Requests/s", width=90),
-        "tokens": text("Tokens/s", width=170),
-        "batch_size": text("Batch", width=70),
-        "concurrency": text("Concurrency", width=95),
-        "device": text("Device", width=80),
-        "dtype": text("Type", width=80),
-        "weights": text("Weights, MB", width=95),
+    titles = {
+        "label": "Run",
+        "requests": "Requests/s",
+        "tokens": "Tokens/s",
+        "batch_size": "Batch",
+        "concurrency": "Concurrency",
+        "device": "Device",
+        "dtype": "Type",
+        "weights": "Weights, MB",
     }
-    st.dataframe(table, hide_index=True, column_config=config, alt="Throughput and memory")
+    draw_table(table, titles, "Throughput and memory")
     st.caption(FLOW)
     for name in ("batch_size", "concurrency"):
         _against(rows, name)

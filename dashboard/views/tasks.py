@@ -6,24 +6,23 @@ from parts import data
 from parts.links import link
 from parts.pick import pick
 from parts.sample import draw_sample
-from parts.text import visible
+from parts.table import draw_table
 
 from evalkit.results import first_sample, task_overview
 
-TALL = 30
 COLUMNS = {
-    "task": ("Task", 170),
-    "family": ("Family", 140),
-    "metric": ("Primary metric", 130),
-    "others": ("Other metrics", 130),
-    "documents": ("Documents", 90),
-    "num_fewshot": ("Shots", 60),
-    "version": ("Version", 70),
-    "licence": ("Licence", 100),
-    "runs": ("Runs", 60),
-    "data_hash": ("Data hash", 150),
-    "config_hash": ("Definition hash", 150),
-    "source": ("Source", 240),
+    "task": "Task",
+    "family": "Family",
+    "metric": "Primary metric",
+    "others": "Other metrics",
+    "documents": "Documents",
+    "num_fewshot": "Shots",
+    "version": "Version",
+    "licence": "Licence",
+    "runs": "Runs",
+    "data_hash": "Data hash",
+    "config_hash": "Definition hash",
+    "source": "Source",
 }
 
 
@@ -55,22 +54,8 @@ def _table(tasks: pd.DataFrame) -> None:
         for figures, metric in zip(tasks["figures"], tasks["metric"], strict=True)
     ]
     table = tasks.assign(others=others)[list(COLUMNS)]
-    for column in table.select_dtypes(exclude="number"):
-        table[column] = [visible(cell) for cell in table[column].fillna("")]
-    numbers = set(table.select_dtypes("number"))
-    config = {
-        name: (st.column_config.NumberColumn if name in numbers else st.column_config.TextColumn)(
-            title, width=width, pinned=name == "task"
-        )
-        for name, (title, width) in COLUMNS.items()
-    }
-    st.dataframe(
-        table,
-        hide_index=True,
-        column_config=config,
-        height="content" if len(table) <= TALL else "auto",
-        alt="Tasks of the store",
-    )
+    texts = table.select_dtypes(exclude="number").fillna("")
+    draw_table(table.assign(**texts), COLUMNS, "Tasks of the store")
     if tasks["task"].duplicated().any():
         st.caption(
             "A task that stands on several lines was run with other documents, another definition "

@@ -9,6 +9,7 @@ from parts.frame import cards
 from parts.links import link
 from parts.messages import say
 from parts.pick import pick
+from parts.table import draw_table
 from parts.text import number, visible
 
 from evalkit.errors import EvalkitError
@@ -24,6 +25,7 @@ from evalkit.results import (
     score_curves,
 )
 
+FIELDS = {"field": "Field", "value": "Value"}
 CHARTS = 9
 TESTED = 6
 EVENTS = 10
@@ -219,26 +221,25 @@ def _trends(rows: pd.DataFrame) -> None:
         return
     table = pd.DataFrame(
         {
-            "task": [visible(f"{curve.task} · {curve.metric}") for curve in tested.curves],
-            "reading": [visible(curve.reading) for curve in tested.curves],
+            "task": [f"{curve.task} · {curve.metric}" for curve in tested.curves],
+            "reading": [curve.reading for curve in tested.curves],
             "slope": [f"{c.trend.slope:+.3g}" if c.trend else "–" for c in tested.curves],
             "p": [number(curve.trend_p) for curve in tested.curves],
             "n": [curve.trend.n if curve.trend else None for curve in tested.curves],
-            "best": [visible(curve.best or "–") for curve in tested.curves],
+            "best": [curve.best or "–" for curve in tested.curves],
             "last": [number(c.last.gain) if c.last else "–" for c in tested.curves],
         }
     )
-    text = st.column_config.TextColumn
-    config = {
-        "task": text("Figure", pinned=True, width=210),
-        "reading": text("Trend", width=180),
-        "slope": text("Slope", width=90),
-        "p": text("p (Holm)", width=80),
-        "n": st.column_config.NumberColumn("Samples", width=80),
-        "best": text("Best checkpoint", width=180),
-        "last": text("Last less best", width=110),
+    titles = {
+        "task": "Figure",
+        "reading": "Trend",
+        "slope": "Slope",
+        "p": "p (Holm)",
+        "n": "Samples",
+        "best": "Best checkpoint",
+        "last": "Last less best",
     }
-    st.dataframe(table, hide_index=True, column_config=config, alt="Trends of the series")
+    draw_table(table, titles, "Trends of the series")
     unit = "training step" if tested.by_step else "place in the series"
     st.caption(TREND_LEGEND.format(unit=unit))
     for note in tested.notes:
@@ -258,25 +259,15 @@ def _checkpoint(found: Overview, series: TrainingSeries) -> None:
     left, right = st.columns(2)
     with left:
         st.caption("Checkpoint and recipe")
-        _fields(pedigree(run), "Pedigree of the checkpoint")
+        draw_table(pedigree(run), FIELDS, "Pedigree of the checkpoint")
     with right:
         st.caption("Corpus")
         sheet = datasheet(run)
         if sheet.empty:
             st.info("The checkpoint does not say what it learned from.")
         else:
-            _fields(sheet, "Datasheet of the corpus")
+            draw_table(sheet, FIELDS, "Datasheet of the corpus")
     link("Read its samples", "samples", a=chosen)
-
-
-def _fields(rows: pd.DataFrame, alt: str) -> None:
-    for column in rows:
-        rows[column] = [visible(cell) for cell in rows[column]]
-    config = {
-        "field": st.column_config.TextColumn("Field", width=190, pinned=True),
-        "value": st.column_config.TextColumn("Value"),
-    }
-    st.dataframe(rows, hide_index=True, column_config=config, alt=alt)
 
 
 page()

@@ -3,7 +3,7 @@
 import pytest
 
 from evalkit.results import pair_documents, read_votes
-from tests.dashboard.test_pages import blocks, texts
+from tests.dashboard.shown import blocks, tables, texts
 from tests.stores import HOSTILE, make_store
 
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
@@ -77,9 +77,9 @@ def test_results_are_shown_when_asked_for(open_page, arena):
     for rater, label in (("ann", "A is better"), ("bob", "Tie"), ("cy", "B is better")):
         click(open_page("arena", arena, rater=rater, task="answers"), label)
     app = open_page("arena", arena, rater="ann", task="answers")
-    assert not app.dataframe
+    assert not tables(app)
     app = open_page("arena", arena, rater="ann", task="answers", results="true")
-    table = app.dataframe[0].value
+    table = tables(app)[0]
     assert set(table["label"]) == {"early", "late"}
     assert list(table["votes"]) == [3, 3]
     assert "3 votes by 3 raters." in texts(app)

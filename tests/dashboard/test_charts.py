@@ -9,7 +9,7 @@ import pytest
 
 from evalkit.paths import bundled
 from tests.dashboard.content import add_verdicts, enrich
-from tests.dashboard.test_pages import ROLE, charts, markup
+from tests.dashboard.shown import ROLE, charts, markup
 from tests.results.test_safety import put_in_family
 from tests.stores import HOSTILE, make_store
 

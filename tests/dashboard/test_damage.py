@@ -4,7 +4,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.dashboard.content import add_verdicts, enrich
-from tests.dashboard.test_pages import PAGES, texts
+from tests.dashboard.shown import tables, texts
+from tests.dashboard.test_pages import PAGES
 from tests.results.test_safety import put_in_family
 from tests.stores import make_store
 
@@ -49,8 +50,7 @@ def test_new_runs_appear_after_a_reload(open_page, tmp_path, page):
     put_in_family(store, {"answers": "bias"})
     app.run()
     assert not app.exception
-    shown = "\n".join(frame.value.to_string() for frame in app.dataframe)
-    shown += "".join(table.proto.json for table in app.get("bidi_component"))
+    shown = "\n".join(frame.to_string() for frame in tables(app))
     options = [option for box in app.selectbox for option in box.options]
     shown += texts(app)
     assert "answers" in shown or "second" in shown or "second" in options
@@ -105,5 +105,5 @@ def test_a_damaged_column_of_texts_costs_only_the_texts(open_page, tmp_path):
         path.write_bytes(content)
     app = open_page("compare", store)
     assert not app.exception
-    assert list(app.dataframe[0].value["figure"]) == ["answers · exact_match"]
+    assert list(tables(app)[0]["figure"]) == ["answers · exact_match"]
     assert "samples of this task cannot be read" in texts(app)

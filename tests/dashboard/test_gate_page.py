@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from evalkit.results import keep_verdict, read_verdicts
 from tests.dashboard.content import add_verdicts
-from tests.dashboard.test_pages import charts, texts
+from tests.dashboard.shown import charts, tables, texts
 from tests.stores import make_store
 
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
@@ -12,7 +12,7 @@ EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
 
 def test_the_history_is_that_of_the_store(open_page, store):
     app = open_page("gate", store)
-    history, waived, checks = (frame.value for frame in app.dataframe)
+    history, waived, checks = tables(app)
     assert list(history["outcome"]) == ["✗ regressed", "✓ passed", "✓ passed"]
     assert list(history["created"]) == [f"0{day} Mar 2026 00:00" for day in (3, 2, 1)]
     assert list(history["waived"]) == [0, 1, 0]
@@ -46,8 +46,8 @@ def test_verdicts_of_a_branch(open_page, tmp_path):
     keep_verdict(store, content, datetime(2026, 4, 1, tzinfo=UTC))
     app = open_page("gate", store, of="branch=try")
     assert not app.exception
-    assert list(app.dataframe[0].value["outcome"]) == ["– not comparable"]
-    assert len(open_page("gate", store).dataframe[0].value) == 4
+    assert list(tables(app)[0]["outcome"]) == ["– not comparable"]
+    assert len(tables(open_page("gate", store))[0]) == 4
 
 
 def test_a_store_without_verdicts(open_page, tmp_path):
@@ -65,4 +65,4 @@ def test_damaged_verdicts_are_a_sentence(open_page, tmp_path):
     assert not app.exception
     assert "Some verdicts of this store cannot be read" in texts(app)
     assert str(damaged) in texts(app)
-    assert len(app.dataframe[0].value) == len(read_verdicts(store).kept) == 3
+    assert len(tables(app)[0]) == len(read_verdicts(store).kept) == 3

@@ -1,57 +1,19 @@
 """Every page on a generated store, without a browser: the figures shown are those stored."""
 
-import json
 import re
 import subprocess
 import sys
-from html import unescape
 
-import pandas as pd
 import pytest
 
 from evalkit.paths import bundled
 from evalkit.results import compare, flips
+from tests.dashboard.shown import blocks, markup, tables, texts
 from tests.stores import HOSTILE, make_store
 
 EARLY, LATE = "20260101-000000-early", "20260102-000000-late"
 PAGES = ["leaderboard", "compare", "samples", "training", "safety"]
-ROLE = 'role="img"'
 PAGES += ["speed", "gate", "arena", "tasks"]
-
-
-def texts(app):
-    """Everything that a page shows as text."""
-    kinds = (app.title, app.header, app.caption, app.text, app.info, app.warning)
-    return "\n".join([*(str(element.value) for kind in kinds for element in kind), *blocks(app)])
-
-
-def markup(app):
-    """The HTML that a page makes itself."""
-    return [element.proto.body for element in app.get("html")]
-
-
-def blocks(app):
-    """Prompts, answers and commands, as they are read."""
-    return [unescape(re.sub("<[^>]*>", "", body)) for body in markup(app) if ROLE not in body]
-
-
-def charts(app):
-    """What a screen reader says of each chart -> what the pointer finds at its marks."""
-    bodies = [chart for body in markup(app) for chart in body.split(ROLE)[1:]]
-    return {
-        unescape(re.search('aria-label="([^"]*)"', body)[1]): list(
-            map(unescape, re.findall(' title="([^"]*)"', body))
-        )
-        for body in bodies
-    }
-
-
-def leaderboard(app):
-    """The leaderboard's table, by its headings."""
-    (table,) = app.get("bidi_component")
-    shown = json.loads(table.proto.json)
-    rows = [[text for text, _ in row["cells"]] for row in shown["rows"]]
-    return pd.DataFrame(rows, columns=[column["title"] for column in shown["columns"]])
 
 
 def choose(app, label, value):
@@ -70,7 +32,7 @@ def test_every_page_opens(open_page, store, page):
 
 def test_the_leaderboard_shows_the_stored_figures(open_page, store):
     app = open_page("leaderboard", store)
-    shown = leaderboard(app).set_index("Run")
+    shown = tables(app, "title")[0].set_index("Run")
     scores = store.scores().set_index(["run_id", "task", "metric"])
     checked = 0
     for column in shown.columns.drop("Date"):
@@ -86,21 +48,23 @@ def test_the_leaderboard_shows_the_stored_figures(open_page, store):
 
 def test_the_leaderboard_never_mixes_raw_and_normalised(open_page, store):
     app = open_page("leaderboard", store)
-    assert not [name for name in leaderboard(app).columns if " · acc ↑" in name]
-    columns = leaderboard(open_page("leaderboard", store, metric="acc")).columns
+    assert not [name for name in tables(app, "title")[0].columns if " · acc ↑" in name]
+    columns = tables(open_page("leaderboard", store, metric="acc"), "title")[0].columns
     assert [name for name in columns if "·" in name] == ["facts · acc ↑", "passages · acc ↑"]
 
 
 def test_the_leaderboard_from_a_link(open_page, store):
     app = open_page("leaderboard", store, family="perplexity", sort="stories · word_perplexity")
-    table = leaderboard(app)
+    table = tables(app, "title")[0]
     assert list(table["Run"]) == ["late", "early"]
     assert [name for name in table.columns if "·" in name] == ["stories · word_perplexity ↓"]
 
 
 def test_the_leaderboard_is_searched(open_page, store):
-    assert list(leaderboard(open_page("leaderboard", store, find="EARLY"))["Run"]) == ["early"]
-    columns = leaderboard(open_page("leaderboard", store, find="passages")).columns
+    assert list(tables(open_page("leaderboard", store, find="EARLY"), "title")[0]["Run"]) == [
+        "early"
+    ]
+    columns = tables(open_page("leaderboard", store, find="passages"), "title")[0].columns
     assert [name for name in columns if "·" in name] == ["passages · acc_norm ↑"]
     assert "No run and task fit" in texts(open_page("leaderboard", store, find="nothing here"))
 
@@ -121,7 +85,7 @@ def test_the_leaderboard_is_searched(open_page, store):
 def test_the_leaderboard_is_sorted_by_its_link(open_page, store, query, labels):
     app = open_page("leaderboard", store, **query)
     assert not app.exception
-    assert list(leaderboard(app)["Run"]) == labels
+    assert list(tables(app, "title")[0]["Run"]) == labels
 
 
 @pytest.mark.parametrize(
@@ -135,11 +99,13 @@ def test_the_leaderboard_is_sorted_by_its_link(open_page, store, query, labels):
 def test_the_leaderboard_is_filtered_by_its_link(open_page, store, query, labels):
     app = open_page("leaderboard", store, **query)
     assert not app.exception
-    assert list(leaderboard(app)["Run"]) == labels
+    assert list(tables(app, "title")[0]["Run"]) == labels
 
 
 def test_the_leaderboard_of_some_tasks(open_page, store):
-    columns = leaderboard(open_page("leaderboard", store, tasks=["facts", "stories"])).columns
+    columns = tables(open_page("leaderboard", store, tasks=["facts", "stories"]), "title")[
+        0
+    ].columns
     assert [name.split(" ")[0] for name in columns if "·" in name] == ["facts", "stories"]
 
 
@@ -149,7 +115,7 @@ def test_the_leaderboard_by_suites(open_page, tmp_path):
     for run in (EARLY, LATE):
         store.write_manifest(store.resolve(run).model_copy(update={"suites": suites}))
     app = open_page("leaderboard", store, by="suites")
-    table = leaderboard(app).set_index("Run")
+    table = tables(app, "title")[0].set_index("Run")
     assert list(table.columns) == ["both · acc_norm · 2 tasks ↑", "Date"]
     mean = store.scores([LATE], metric="acc_norm")["value"].mean()
     assert table.iloc[0, 0].strip().startswith(f"{mean:.3f} (")
@@ -158,7 +124,7 @@ def test_the_leaderboard_by_suites(open_page, tmp_path):
 
 def test_the_differences_are_those_of_the_library(open_page, store):
     app = open_page("compare", store, a=EARLY, b=LATE, metrics="all")
-    shown = app.dataframe[0].value.set_index("figure")
+    shown = tables(app)[0].set_index("figure")
     found = compare(EARLY, LATE, store)
     assert len(shown) == len(found.differences) == 9
     for row in found.differences:
@@ -170,7 +136,7 @@ def test_the_differences_are_those_of_the_library(open_page, store):
         better = row.significant() and row.gain > 0
         assert (line["standing"] == "▲ B better") == better
     assert any(row.significant() for row in found.differences)
-    assert len(open_page("compare", store, a=EARLY, b=LATE).dataframe[0].value) == 5
+    assert len(tables(open_page("compare", store, a=EARLY, b=LATE))[0]) == 5
 
 
 def test_the_samples_that_changed_are_listed_losses_first(open_page, store):
@@ -180,12 +146,12 @@ def test_the_samples_that_changed_are_listed_losses_first(open_page, store):
         for o in ("lost", "won")
     )
     assert lost and won
-    assert app.dataframe[1].value["doc"].tolist() == [*lost, *won][:16]
+    assert tables(app)[1]["doc"].tolist() == [*lost, *won][:16]
 
 
 def test_only_what_differs_between_the_runs_is_shown(open_page, store):
     app = open_page("compare", store, a=EARLY, b=LATE)
-    settings = app.dataframe[2].value["setting"].tolist()
+    settings = tables(app)[2]["setting"].tolist()
     assert "model.weights_hash" in settings
     assert "model.tokenizer_hash" not in settings
 
@@ -212,9 +178,9 @@ def test_samples_of_the_link_are_shown(open_page, store):
         for run in (EARLY, LATE)
     ]
     won = ((both[0] == 0) & (both[1] == 1)).to_numpy().nonzero()[0].tolist()
-    assert app.dataframe[0].value["doc"].tolist() == won[:12]
+    assert tables(app)[0]["doc"].tolist() == won[:12]
     assert f"{len(won)} won" in texts(app)
-    assert set(app.dataframe[0].value["flip"]) == {"▲ won"}
+    assert set(tables(app)[0]["flip"]) == {"▲ won"}
 
 
 def test_a_deep_link_shows_that_sample(open_page, store):
@@ -222,7 +188,7 @@ def test_a_deep_link_shows_that_sample(open_page, store):
     sample = store.samples(LATE, "facts").set_index("doc_id").loc[31]
     assert "Sample 31" in texts(app)
     assert sample["prompt"] in blocks(app)
-    choices = app.dataframe[1].value
+    choices = tables(app)[1]
     assert choices["choice"].tolist() == list(sample["choices"])
     shown = [float(text.split()[0]) for text in choices["run0"]]
     assert shown == pytest.approx(list(sample["loglikelihoods"]), abs=0.006)
@@ -254,14 +220,14 @@ def test_a_sample_that_does_not_exist_is_told(open_page, store):
 
 def test_samples_are_read_a_page_at_a_time(open_page, store):
     first = open_page("samples", store, a=EARLY, task="facts")
-    assert first.dataframe[0].value["doc"].tolist() == list(range(12))
+    assert tables(first)[0]["doc"].tolist() == list(range(12))
     last = open_page("samples", store, a=EARLY, task="facts", page="4")
-    assert last.dataframe[0].value["doc"].tolist() == list(range(36, 40))
+    assert tables(last)[0]["doc"].tolist() == list(range(36, 40))
 
 
 def test_samples_are_searched(open_page, store):
     app = open_page("samples", store, a=EARLY, task="facts", text="baker 7 ")
-    assert app.dataframe[0].value["doc"].tolist() == [7]
+    assert tables(app)[0]["doc"].tolist() == [7]
 
 
 def test_another_task_forgets_the_sample_of_the_first(open_page, store):
@@ -274,7 +240,7 @@ def test_another_task_forgets_the_sample_of_the_first(open_page, store):
 
 def test_tasks_are_listed_with_one_prompt(open_page, store):
     app = open_page("tasks", store, task="passages")
-    table = app.dataframe[0].value.set_index("task")
+    table = tables(app)[0].set_index("task")
     assert table.loc["facts", "metric"] == "acc_norm"
     assert table.loc["facts", "documents"] == 40
     assert table.loc["stories", "family"] == "perplexity"
@@ -290,10 +256,8 @@ def test_hostile_text_reaches_no_markup(open_page, hostile, page):
     for text in read_as_markup:
         assert not any(nasty and nasty in text for nasty in HOSTILE)
         assert "\x1b" not in text
-    for frame in app.dataframe:
-        assert "\x1b" not in frame.value.to_string()
-    for table in app.get("bidi_component"):
-        assert "\\u001b" not in table.proto.json
+    for table in tables(app):
+        assert not any("\x1b" in str(cell) for cell in table.to_numpy().ravel())
 
 
 def test_hostile_text_is_shown_as_it_is(open_page, hostile):
@@ -311,12 +275,12 @@ def test_hostile_text_is_shown_as_it_is(open_page, hostile):
 def test_a_token_is_asked_for_where_one_is_set(open_page, store, monkeypatch):
     monkeypatch.setenv("EVALKIT_DASHBOARD_TOKEN", "open sesame")
     app = open_page("leaderboard", store)
-    assert not app.get("bidi_component")
+    assert not tables(app)
     assert not app.title
     app.text_input[0].set_value("wrong")
     app.button[0].click().run()
     assert app.error[0].value == "That is not the token."
-    assert not app.get("bidi_component")
+    assert not tables(app)
     app.text_input[0].set_value("open sesame")
     app.button[0].click().run()
     assert app.title[0].value == "Leaderboard"
@@ -329,7 +293,7 @@ def test_no_page_needs_torch():
 
 def test_a_figure_that_cannot_be_paired_is_not_called_a_tie(open_page, tmp_path):
     make_store(tmp_path, tasks=["facts", "latency"], n=10)
-    table = open_page("compare", tmp_path).dataframe[0].value.set_index("figure")
+    table = tables(open_page("compare", tmp_path))[0].set_index("figure")
     latency = table.loc["latency · first_token_p50"]
     assert latency["standing"] == "not tested"
     assert latency["p"] == "–"

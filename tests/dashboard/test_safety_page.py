@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.dashboard.test_pages import blocks, charts, markup, texts
+from tests.dashboard.shown import blocks, charts, markup, tables, texts
 from tests.results.test_safety import put_in_family
 from tests.stores import HOSTILE, make_store
 
@@ -21,7 +21,7 @@ def safe(tmp_path_factory):
 def test_the_figures_are_those_of_the_store(open_page, safe):
     app = open_page("safety", safe, a=LATE, b=EARLY)
     assert not app.exception
-    table = app.dataframe[0].value.set_index("figure")
+    table = tables(app)[0].set_index("figure")
     for place, run in enumerate((LATE, EARLY)):
         score = safe.scores([run], task="facts", metric="acc").iloc[0]
         shown = [

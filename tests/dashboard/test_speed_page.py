@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.dashboard.test_pages import charts, texts
+from tests.dashboard.shown import charts, tables, texts
 from tests.results.test_profiles import profile_run
 from tests.results.test_speed import LATE, time_requests
 from tests.stores import make_store
@@ -13,7 +13,7 @@ def test_percentiles_in_milliseconds(open_page, tmp_path):
     first = time_requests(store, LATE)
     app = open_page("speed", store)
     assert not app.exception
-    latency, flow = (frame.value for frame in app.dataframe)
+    latency, flow = tables(app)
     cell = latency.set_index("label").loc["late", "p50"]
     ordered = 1000 * np.sort(first)
     assert cell.startswith(f"{1000 * np.median(first):.2f} ({ordered[13]:.2f}–{ordered[26]:.2f})")
@@ -26,7 +26,7 @@ def test_another_quantity_and_percentile_by_the_link(open_page, tmp_path):
     store = make_store(tmp_path, tasks=["facts", "latency"], n=20)
     time_requests(store, LATE)
     app = open_page("speed", store, of="per_token_s", percentile="95")
-    assert app.dataframe[0].value["p95"].iloc[0].startswith("5.000")
+    assert tables(app)[0]["p95"].iloc[0].startswith("5.000")
     alts = charts(app)
     assert "p95 of time per output token by run, with 95 % intervals" in alts
 
@@ -76,7 +76,7 @@ def test_a_profile_by_its_settings(open_page, tmp_path):
     profile_run(store)
     app = open_page("speed", store, percentile="99")
     assert not app.exception
-    latency, rates, machine = (frame.value for frame in app.dataframe)
+    latency, rates, machine = tables(app)
     assert latency.set_index("label").loc["prompt32-batch4 · late", "p99"] == "99.00 (89.10–108.90)"
     cell = rates.set_index("setting").loc["prompt32-batch4", "output_tokens_per_s"]
     assert cell == "300.00 (270.00–330.00)"

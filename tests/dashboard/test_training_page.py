@@ -3,7 +3,7 @@
 import pytest
 
 from tests.dashboard.content import enrich
-from tests.dashboard.test_pages import charts, texts
+from tests.dashboard.shown import charts, tables, texts
 from tests.results.test_training_log import trained, write_log
 from tests.stores import make_store
 
@@ -68,12 +68,10 @@ def test_over_tokens_and_beside_another(open_page, series):
 
 
 def test_the_trend_is_tested_when_asked_for(open_page, series):
-    assert "Slope" not in [
-        c for frame in open_page("training", series).dataframe for c in frame.value
-    ]
+    assert "Slope" not in [c for frame in tables(open_page("training", series)) for c in frame]
     app = open_page("training", series, trend="true")
     assert not app.exception
-    table = app.dataframe[0].value
+    table = tables(app)[0]
     assert list(table["task"]) == ["facts · acc_norm"]
     assert table["reading"].item() == "getting better"
     assert table["n"].item() == 60
@@ -89,7 +87,7 @@ def test_two_runs_are_no_trend(open_page, store):
 def test_the_pedigree_of_the_checkpoint_in_the_link(open_page, series):
     run = series.resolve("step-1")
     app = open_page("training", series, checkpoint=run.run_id)
-    fields, sheet = (frame.value.set_index("field")["value"] for frame in app.dataframe)
+    fields, sheet = (frame.set_index("field")["value"] for frame in tables(app))
     assert fields["step"] == "1,000"
     assert fields["weights_hash"] == run.model.weights_hash
     assert sheet["tokens"] == "1,492,492"
