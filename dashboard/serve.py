@@ -2,6 +2,7 @@
 
 import sys
 
+import scipy.optimize  # noqa: F401 - the first comparison would wait a third of a second for it
 from streamlit import net_util
 from streamlit.web.cli import main
 

@@ -15,8 +15,8 @@ function element(tag, properties = {}, ...children) {
 function heading({ name, title, number }, place) {
   const arrow = element("span", { ariaHidden: "true" });
   const button = element("button", { value: name, title: "Sort" }, title, arrow);
-  const classes = [number ? "number" : "", place ? "" : "name"].join(" ");
-  return element("th", { scope: "col", className: classes }, button);
+  const className = place === 0 ? "name" : number ? "number" : "";
+  return element("th", { scope: "col", className }, button);
 }
 
 function showOrder(box, by, direction) {
