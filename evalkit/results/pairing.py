@@ -46,6 +46,8 @@ class TaskPairs:
         for side in lists:
             fits: Any = pc.equal(pc.list_value_length(side), pa.scalar(size))
             whole = pc.and_(whole, pc.fill_null(fits, False))
+        if pc.all(whole).as_py():
+            return MetricPairs(self.rows, *(_stack(side, size) for side in lists))
         a, b = (_stack(side.filter(whole), size) for side in lists)
         return MetricPairs(self.rows[whole.to_numpy(zero_copy_only=False)], a, b)
 

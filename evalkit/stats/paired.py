@@ -183,7 +183,7 @@ def _compare_binary(pairs: _Pairs) -> _Spread:
     if pairs.share is not None:
         p = max(p, pairs.t_p())
     # However few pairs are discordant, fewer than this many one-sided ones are never significant.
-    needed = next(k for k in range(1, 64) if mcnemar_p(k, 0) < pairs.alpha)
+    needed = next(k for k in range(1, 64) if 2.0 ** (1 - k) < pairs.alpha)
     visible = max(minimal_detectable_effect(stderr, pairs.alpha), needed / n)
     interval = tango_interval(wins, losses, n, 1 - pairs.alpha)
     return _Spread(stderr, interval, p, test, visible if visible <= 1 else None)
@@ -235,7 +235,9 @@ def _compare_corpus(pairs: _Pairs, only_bootstrap: bool = False) -> _Spread:
     prefix = "" if pairs.codes is None else "cluster "
     value = pairs.aggregation.value
     p = randomization_p(a, b, sizes, pairs.aggregation, seed=pairs.seed, draws=pairs.draws)
-    drawn = resampled_sums(np.column_stack([a, b, sizes]), pairs.seed, pairs.draws)
+    # A p-value among many tests takes more draws than an interval does.
+    draws = pairs.draws if only_bootstrap or pairs.null else min(pairs.draws, DRAWS)
+    drawn = resampled_sums(np.column_stack([a, b, sizes]), pairs.seed, draws)
     k, units = a.shape[1], effective_units(sizes)
     old, new = value(drawn[:, :k], drawn[:, -1]), value(drawn[:, k : 2 * k], drawn[:, -1])
     values = new - old

@@ -18,7 +18,7 @@ def cluster_codes(clusters: Sequence[Hashable | None] | None) -> Codes | None:
     Returns:
         One number a sample, or None where every sample stands alone.
     """
-    if clusters is None:
+    if clusters is None or all(id_ is None for id_ in clusters):
         return None
     numbers: dict[Hashable, int] = {}
     keys = [("alone", row) if id_ is None else ("in", id_) for row, id_ in enumerate(clusters)]

@@ -220,6 +220,17 @@ def test_the_table_is_json(store: Store) -> None:
     assert found["differences"][0]["metric"] == "acc"
 
 
+def test_of_many_damaged_tasks_the_first_are_told(tmp_path):
+    store = make_store(tmp_path, n=5)
+    samples = sorted(tmp_path.glob("*late*/samples/*.parquet"))
+    for path in samples:
+        path.write_bytes(b"PAR1")
+    with pytest.raises(DataError) as told:
+        compare("early", "late", store, around_damage=True)
+    assert str(told.value).count("cannot be read") == 3
+    assert str(told.value).endswith(f"; and {len(samples) - 3} tasks more")
+
+
 def test_a_damaged_samples_file_costs_its_task_where_that_is_asked(tmp_path):
     store = make_store(tmp_path, tasks=["facts", "answers"], n=20)
     whole = compare("early", "late", store)
