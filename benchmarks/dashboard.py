@@ -30,7 +30,6 @@ REPEATS = 5
 TABS = 2
 PLAIN_APP = """import streamlit
 streamlit.title("Plain")
-streamlit.dataframe({"figure": [1]})
 """
 VIEWPORT = {"width": 1280, "height": 900}
 FIRST_LIMIT, PAGE_LIMIT = 2.0, 3.0
@@ -129,7 +128,7 @@ def visits(browser: Any, url: str, name: str, path: str, pid: int) -> tuple[list
 
 
 def plain(context: Any) -> float:
-    """Seconds, as a median, of what no page is quicker than: an app of a title and a table."""
+    """Seconds, as a median, of what no page is quicker than: an app of one title."""
     port = free_port()
     with tempfile.NamedTemporaryFile("w", suffix=".py") as app:
         app.write(PLAIN_APP)
@@ -201,7 +200,7 @@ class Kept:
         clicks: Page -> seconds of its visits by a click.
         once: Megabytes of the server at their peak, and after the first visits.
         after: The same after the further ones.
-        floor: Seconds of a visit to an app of a title and a table.
+        floor: Seconds of a visit to an app of one title.
     """
 
     visits: dict[str, tuple[list[float], float]]
@@ -241,7 +240,7 @@ def _report(runs: int, scores: int, bare: tuple[float, float], kept: Kept) -> st
         "on: the first visit of each page, which reads what only that page needs, and the median "
         f"and the longest of {REPEATS} visits. Limits: {FIRST_LIMIT:g} s for the median visit of "
         f"the leaderboard, {PAGE_LIMIT:g} s for every visit of every page. A Streamlit app of one "
-        f"title and one table took this browser {kept.floor:.2f} s: no new tab is quicker here.",
+        f"title took this browser {kept.floor:.2f} s: no new tab is quicker here.",
         "",
         "A reader with the dashboard open goes on by a click on a page's name: the last columns.",
         "",

@@ -162,11 +162,11 @@ def pairs(a: str, b: str, task: str) -> pd.DataFrame:
 @st.cache_resource(max_entries=2, show_spinner="Reading the store")
 def _overview(url: str, mark: str) -> Overview:
     found = overview(Store(url))
-    # The search for garbage passes over what is read here: with 2,000 runs it would hold a page up
-    # for a third of a second.
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
+    if not gc.get_freeze_count():
+        # From here on the search for garbage leaves the store's records alone: with 2,000 runs it
+        # held a page up for a third of a second.
+        gc.collect()
+        gc.freeze()
     return found
 
 

@@ -118,10 +118,10 @@ def cards(pictures: Iterable[tuple[str, str]]) -> str:
 
     One element of the page, whatever their number: each takes the browser time of its own.
     """
-    boxes = "".join(
-        f'<div style="{_CARD}"><div style="{_TITLE}">{escape(visible(title))}</div>{picture}</div>'
-        for title, picture in pictures
-    )
+    boxes = ""
+    for title, picture in pictures:
+        named = f'<div style="{_TITLE}">{escape(visible(title))}</div>' if title else ""
+        boxes += f'<div style="{_CARD}">{named}{picture}</div>'
     return f'<div style="{_SIDE_BY_SIDE}">{boxes}</div>'
 
 

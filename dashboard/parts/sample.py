@@ -55,7 +55,7 @@ def _block(inner: str) -> None:
 def _choices(answers: list[tuple[str, Mapping[str, Any]]]) -> None:
     """Each choice with its log-likelihood, the right one and the chosen ones marked."""
     first = answers[0][1]
-    table = pd.DataFrame({"choice": [visible(choice) for choice in _items(first["choices"])]})
+    table = pd.DataFrame({"choice": list(_items(first["choices"]))})
     right = str(first["target"]).strip()
     table.insert(1, "right", ["✓" if text.strip() == right else "" for text in table["choice"]])
     titles = {"right": "Right", "choice": "Choice"}

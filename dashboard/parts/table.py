@@ -19,7 +19,7 @@ WHOLE = 25
 _HERE = Path(__file__).parent
 _mount = st.components.v2.component(
     "table",
-    html='<div class="box" role="region" tabindex="0"></div>',
+    html='<div class="box"></div>',
     css=(_HERE / "table.css").read_text(encoding="utf-8"),
     js=(_HERE / "table.js").read_text(encoding="utf-8"),
 )
@@ -47,11 +47,13 @@ def draw_table(
     *,
     ids: Sequence[str] = (),
     tick: Literal["", "one", "many"] = "",
+    ticked: Sequence[str] = (),
+    on_tick: Callable[[], None] | None = None,
     key: str | None = None,
     sorting: Sorting | None = None,
     marked: bool = False,
 ) -> list[str]:
-    """Draw a table and return the ids of the ticked rows.
+    """Draw a table and return the ids of the ticked rows, of many also those it no longer shows.
 
     Args:
         rows: What stands in the cells; the first column names the row and stays in sight.
@@ -59,6 +61,8 @@ def draw_table(
         alt: What a screen reader says of it.
         ids: Of the rows, where they can be ticked.
         tick: How many rows can be ticked.
+        ticked: Id of the one row that is, which the page keeps; of many the table keeps them.
+        on_tick: Called when another is ticked; `st.session_state[key]["ticked"]` has its id.
         key: Of the table in the session's state, where rows can be ticked or the page sorts.
         sorting: Where headings do not sort what the table shows.
         marked: Whether cells that end in ● or ○ are shaded.
@@ -73,12 +77,15 @@ def draw_table(
     ]
     cells = [[_text(cell) for cell in row] for row in rows.itertuples(index=False)]
     order = None if sorting is None else {"by": sorting.by, "ascending": sorting.ascending}
+    if tick == "many":
+        ticked = st.session_state.get(key, {}).get("ticked", ())
     data = {
         "alt": alt,
         "columns": columns,
         "rows": cells,
         "ids": list(ids),
         "tick": tick,
+        "ticked": list(ticked),
         "order": order,
         "marked": marked,
         "whole": len(cells) <= WHOLE,
@@ -87,10 +94,10 @@ def draw_table(
         key=key,
         data=data,
         default={"ticked": []},
-        on_ticked_change=_nothing,
+        on_ticked_change=on_tick or _nothing,
         on_sort_change=_nothing if sorting is None else sorting.on_sort,
     )
-    return [row for row in found.ticked if row in ids]
+    return list(found.ticked)
 
 
 def _text(cell: Any) -> str:

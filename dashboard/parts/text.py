@@ -14,6 +14,12 @@ def visible(text: object) -> str:
     return _HIDDEN.sub(_sign, "" if text is None else str(text).replace("\r\n", "\n"))
 
 
+def one_line(text: object, most: int = 160) -> str:
+    """The beginning of a text for a table's cell, on one line; nothing where there is no text."""
+    words = " ".join(text.split()) if isinstance(text, str) else ""
+    return words if len(words) <= most else f"{words[:most]}…"
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """A figure, or a dash where it is undefined."""
     return "–" if value is None or value != value else f"{value:.{digits}f}"

@@ -12,7 +12,7 @@ from parts.links import link
 from parts.messages import say, warn_of
 from parts.pick import pick, pick_run
 from parts.table import draw_table
-from parts.text import number, visible
+from parts.text import number, one_line, visible
 
 from evalkit.errors import DataError, EvalkitError
 from evalkit.results import Comparison, Overview, figure_flips, manifest_differences
@@ -89,7 +89,8 @@ def _forest(rows: pd.DataFrame) -> None:
         st.html(forest(rows[together], "Differences of shares with 95 % intervals"))
     others = [rows[~together].iloc[[place]] for place in range((~together).sum())]
     if others:
-        st.html(cards(("", forest(one, "A difference with its 95 % interval")) for one in others))
+        alts = [f"{one['figure'].iloc[0]}: difference with its 95 % interval" for one in others]
+        st.html(cards(("", forest(*each)) for each in zip(others, alts, strict=True)))
 
 
 def _table(rows: pd.DataFrame) -> None:
@@ -143,12 +144,12 @@ def _flipped(comparison: Comparison, rows: pd.DataFrame) -> None:
         {
             "doc": [flip.doc_id for flip in found],
             "outcome": ["▲ won" if flip.outcome == "won" else "▼ lost" for flip in found],
-            "asked": [flip.prompt[-200:].strip() for flip in found],
+            "asked": [one_line(flip.prompt[-160:]) for flip in found],
             "value_a": [f"{flip.baseline_value:.4g}" for flip in found],
             "value_b": [f"{flip.candidate_value:.4g}" for flip in found],
-            "target": [flip.target for flip in found],
-            "a": [flip.baseline_answer for flip in found],
-            "b": [flip.candidate_answer for flip in found],
+            "target": [one_line(flip.target) for flip in found],
+            "a": [one_line(flip.baseline_answer) for flip in found],
+            "b": [one_line(flip.candidate_answer) for flip in found],
         }
     )
     table = table.drop(columns=[name for name in ("a", "b") if not table[name].any()])

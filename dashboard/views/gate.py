@@ -1,5 +1,7 @@
 """Gate: what the gates said, how much room each rule had, and what was waived."""
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 from parts import data
@@ -81,7 +83,7 @@ def _history(kept: Verdicts, tags: dict[str, list[str]]) -> None:
     shown = rows.head(SHOWN)
     table = pd.DataFrame(
         {
-            "created": shown["created"].dt.strftime("%d %b %Y %H:%M"),
+            "created": shown["created"].dt.strftime("%Y-%m-%d %H:%M"),
             "outcome": [OUTCOMES.get(outcome, outcome) for outcome in shown["outcome"]],
             "run": shown["run"],
             "baseline": shown["baseline"],
@@ -93,11 +95,24 @@ def _history(kept: Verdicts, tags: dict[str, list[str]]) -> None:
     titles |= {"created": "Time (UTC)", "baseline": "Against", "inconclusive": "Open"}
     stamps = [_stamp(verdict) for verdict in kept.kept[: len(shown)]]
     alt, key = "Verdicts, newest first", f"verdicts {hash(tuple(stamps))}"
-    ticked = draw_table(table, titles, alt, ids=stamps, tick="one", key=key)
+    at = st.query_params.get("at", "")
+    draw_table(
+        table,
+        titles,
+        alt,
+        ids=stamps,
+        tick="one",
+        ticked=[at if at in stamps else stamps[0]],
+        on_tick=partial(_show, key),
+        key=key,
+    )
     if len(shown) < len(rows):
         st.caption(f"The newest {SHOWN} are listed.")
-    if ticked:
-        st.query_params["at"] = ticked[0]
+
+
+def _show(key: str) -> None:
+    """Have the link name the verdict that was ticked."""
+    st.query_params["at"] = st.session_state[key]["ticked"][0]
 
 
 def _margins(kept: Verdicts) -> None:
@@ -139,7 +154,7 @@ def _waived(kept: Verdicts) -> None:
     if rows.empty:
         st.info("No check of these verdicts was waived.")
         return
-    rows["created"] = [moment.strftime("%d %b %Y %H:%M") for moment in rows["created"]]
+    rows["created"] = [moment.strftime("%Y-%m-%d %H:%M") for moment in rows["created"]]
     rows = rows.drop(columns="run_id").head(SHOWN)
     titles = {name: name.capitalize() for name in rows} | {"created": "Time (UTC)"}
     draw_table(rows, titles, "Waived checks")
@@ -180,10 +195,10 @@ def _check(check: KeptCheck) -> tuple[str, ...]:
     digits = digits_for(max(map(abs, numbers), default=0.0))
     figures = (check.value, check.baseline, check.margin[0])
     return (
-        visible(check.verdict),
-        visible(check.rule),
+        check.verdict,
+        check.rule,
         *(number(figure, digits) for figure in figures),
-        visible(check.reason),
+        check.reason,
     )
 
 

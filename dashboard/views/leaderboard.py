@@ -109,16 +109,16 @@ def _family() -> str | None:
 def _order(board: Board) -> tuple[str, bool]:
     """What the link sorts by, and whether it ascends: to begin with newest, best or A first."""
     by = st.query_params.get("sort", DATE)
-    by = by if by in (RUN, *board.figures) else DATE
+    if by not in (RUN, DATE, *board.figures):
+        return DATE, False
     lower = board.scores.loc[board.scores["figure"] == by, "higher_is_better"].eq(False).any()
     return by, bool(by == RUN or lower) != (st.query_params.get("order") == REVERSED)
 
 
-def _resort() -> None:
+def _resort(before: str) -> None:
     """Sort by the column whose heading was pressed; once more turns it round."""
     by = st.session_state[KEY]["sort"]
-    again = by == st.query_params.get("sort", DATE)
-    turned = again and st.query_params.get("order") != REVERSED
+    turned = by == before and st.query_params.get("order") != REVERSED
     st.query_params["sort"] = by
     st.query_params.pop("order", None)
     if turned:
@@ -148,7 +148,9 @@ def _of(runs: pd.DataFrame, board: Board) -> tuple[list[str], pd.DataFrame]:
 
 def _table(runs: pd.DataFrame, board: Board) -> None:
     shown = runs.head(ROWS)
+    by, ascending = _order(board)
     figures, scores = _of(shown, board)
+    figures.sort(key=lambda figure: figure != by)
     cut = []
     if len(shown) < len(runs):
         cut.append(f"{ROWS} of {len(runs):,} runs")
@@ -158,7 +160,8 @@ def _table(runs: pd.DataFrame, board: Board) -> None:
     if cut:
         st.caption(f"The first {' and '.join(cut)}: search, choose a family or filter.")
     wide = _wide(shown, scores)
-    titled = {heading(str(figure), rows): figure for figure, rows in scores.groupby("figure")}
+    of_figures = scores.groupby("figure")
+    titled = {heading(name, of_figures.get_group(name)): name for name in figures[:FIGURES]}
     ticked = draw_table(
         wide.rename(columns={"label": RUN, **titled}),
         {RUN: "Run", DATE: "Date"} | {figure: title for title, figure in titled.items()},
@@ -166,11 +169,10 @@ def _table(runs: pd.DataFrame, board: Board) -> None:
         ids=shown["run_id"].tolist(),
         tick="many",
         key=KEY,
-        sorting=Sorting(*_order(board), _resort),
+        sorting=Sorting(by, ascending, partial(_resort, by)),
         marked=True,
     )
-    # The index of runs counts from the newest, however they are sorted here.
-    _onward(shown[shown["run_id"].isin(ticked)].sort_index()["run_id"].tolist())
+    _onward(ticked)
     st.caption(f"{LEGEND} {MEANS}" if scores["aggregation"].eq("mean over tasks").any() else LEGEND)
     _exports(runs, board.scores)
 
@@ -184,13 +186,18 @@ def _wide(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     return wide.fillna("")
 
 
-def _onward(chosen: list[str]) -> None:
-    """Links for the ticked runs."""
+def _onward(ticked: list[str]) -> None:
+    """Links for the ticked runs, also for those that a search hides."""
+    runs = data.view().runs
+    chosen = runs[runs["run_id"].isin(ticked)]
+    names = label(", ".join(chosen["label"]))
     if len(chosen) == 1:
-        link("Read this run's samples", "samples", a=chosen[0])
+        link(f"Read samples: {names}", "samples", a=chosen["run_id"].iloc[0])
     elif len(chosen) == 2:
-        newer, older = chosen
-        link("Compare the two runs", "compare", a=older, b=newer)
+        newer, older = chosen["run_id"]
+        link(f"Compare the two runs: {names}", "compare", a=older, b=newer)
+    elif len(chosen):
+        st.caption(f"{len(chosen)} runs are ticked, two can be compared: {names}")
 
 
 def _exports(runs: pd.DataFrame, scores: pd.DataFrame) -> None:

@@ -1,5 +1,6 @@
 """Samples: why a figure is what it is, document by document."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ from parts.messages import say
 from parts.pick import pick, pick_run
 from parts.sample import draw_sample
 from parts.table import draw_table
-from parts.text import digits_for, label, number, visible
+from parts.text import digits_for, label, number, one_line, visible
 
 from evalkit.errors import DataError
 from evalkit.results import Overview, paired_index, sample_rows, select_samples
@@ -160,9 +161,9 @@ def _table(rows: pd.DataFrame, score: pd.Series, other: pd.Series | None) -> Non
         {
             "doc": ids,
             "result": [_result(*row, digits) for row in rows[["right", "value"]].to_numpy()],
-            "asked": [prompt[-200:].strip() for prompt in full["prompt"].fillna("")],
-            "answer": full["answer"],
-            "target": full["target"],
+            "asked": [one_line(prompt[-160:]) for prompt in full["prompt"].fillna("")],
+            "answer": full["answer"].map(one_line),
+            "target": full["target"].map(one_line),
         }
     )
     if other is not None:
@@ -178,13 +179,26 @@ def _table(rows: pd.DataFrame, score: pd.Series, other: pd.Series | None) -> Non
     )
     titles = {name: name.capitalize() for name in table} | TITLES
     key = f"rows:{score['run_id']}:{score['figure']}:{ids[0]}"
-    ticked = draw_table(table, titles, "Samples", ids=list(map(str, ids)), tick="one", key=key)
+    names = list(map(str, ids))
+    draw_table(
+        table,
+        titles,
+        "Samples",
+        ids=names,
+        tick="one",
+        ticked=[st.query_params.get("doc", names[0])],
+        on_tick=partial(_show, key),
+        key=key,
+    )
     if "flip" in table:
         st.caption(FLIP_MEANING)
     if score["metric"] == "acc_norm":
         st.caption(NORMALISED)
-    if ticked:
-        st.query_params["doc"] = ticked[0]
+
+
+def _show(key: str) -> None:
+    """Have the link name the sample that was ticked."""
+    st.query_params["doc"] = st.session_state[key]["ticked"][0]
 
 
 def _other_answers(rows: pd.DataFrame, other: pd.Series) -> list[str]:
@@ -192,7 +206,7 @@ def _other_answers(rows: pd.DataFrame, other: pd.Series) -> list[str]:
     ids = [int(doc_id) for doc_id in rows["other_doc_id"].dropna()]
     full = sample_rows(data.store(), other["run_id"], other["task"], other["filter"], ids)
     answers = dict(zip(full["doc_id"], full["answer"], strict=True))
-    return [answers.get(doc_id, "") for doc_id in rows["other_doc_id"]]
+    return [one_line(answers.get(doc_id)) for doc_id in rows["other_doc_id"]]
 
 
 def _result(right: object, value: float, digits: int) -> str:

@@ -169,7 +169,7 @@ def _throughput(found: Overview, times: RequestTimes) -> None:
     )
     for figure, mine in memory.groupby("figure"):
         values = mine.set_index("run_id")["value"]
-        named = f"{visible(figure)}, {visible(mine['unit'].iloc[0])}"
+        named = f"{figure}, {mine['unit'].iloc[0]}"
         table[named] = [number(values.get(run), 1) for run in rows["run_id"]]
     titles = {
         "label": "Run",

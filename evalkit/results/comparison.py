@@ -239,15 +239,16 @@ def _paired(
     old, new = ((store, run.run_id) for store, run in (baseline, candidate))
     with ThreadPoolExecutor(_READERS) as pool:
         reads = {task: pool.submit(pair_task, old, new, task) for task in tasks}
-    for task, read in reads.items():
-        try:
-            pairs[task] = read.result()
-        except DataError as error:
-            if not around_damage:
-                raise
-            damaged[task] = str(error)
+        for task, read in reads.items():
+            try:
+                pairs[task] = read.result()
+            except DataError as error:
+                if not around_damage:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+                damaged[task] = str(error)
     if len(damaged) == len(tasks):
-        more = f"; and {len(damaged) - _TOLD} tasks more" if len(damaged) > _TOLD else ""
+        more = f"; and {len(damaged) - _TOLD} more" if len(damaged) > _TOLD else ""
         raise DataError("; ".join(list(damaged.values())[:_TOLD]) + more)
     return pairs, damaged
 

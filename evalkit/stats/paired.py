@@ -87,7 +87,8 @@ def compare_pairs(
         share: Where that is a share of the baseline's absolute value, which `null` is from the
             samples: the share. What the samples leave open of the baseline then counts too.
         seed: Seed of all resampling.
-        draws: Resamples and permutations.
+        draws: Permutations, and resamples where they give the p-value; an interval alone is made
+            of at most `DRAWS`.
         alpha: 1 minus the confidence of the interval, and level for `visible_effect`.
         test: `auto` is as described; `sign-flip` (against 0) and `t` are for means; `bootstrap`,
             which also makes the interval, is for any metric.
@@ -182,7 +183,8 @@ def _compare_binary(pairs: _Pairs) -> _Spread:
         p, test = tango_p(wins, losses, n, pairs.null), "tango"
     if pairs.share is not None:
         p = max(p, pairs.t_p())
-    # However few pairs are discordant, fewer than this many one-sided ones are never significant.
+    # However few pairs are discordant, fewer than this many one-sided ones are never significant:
+    # McNemar's p of k wins and no loss is 2 / 2^k.
     needed = next(k for k in range(1, 64) if 2.0 ** (1 - k) < pairs.alpha)
     visible = max(minimal_detectable_effect(stderr, pairs.alpha), needed / n)
     interval = tango_interval(wins, losses, n, 1 - pairs.alpha)
@@ -235,7 +237,6 @@ def _compare_corpus(pairs: _Pairs, only_bootstrap: bool = False) -> _Spread:
     prefix = "" if pairs.codes is None else "cluster "
     value = pairs.aggregation.value
     p = randomization_p(a, b, sizes, pairs.aggregation, seed=pairs.seed, draws=pairs.draws)
-    # A p-value among many tests takes more draws than an interval does.
     draws = pairs.draws if only_bootstrap or pairs.null else min(pairs.draws, DRAWS)
     drawn = resampled_sums(np.column_stack([a, b, sizes]), pairs.seed, draws)
     k, units = a.shape[1], effective_units(sizes)

@@ -172,7 +172,8 @@ def _all_signs(units: int) -> Iterator[Array]:
 def _random_signs(units: int, seed: int, draws: int) -> Iterator[Array]:
     random = np.random.default_rng(seed)
     row_bytes = -(-units // 8)
-    block = max(1, _CELLS // units)
+    # The stream comes in words of four bytes: fours of rows make it the same in any blocks.
+    block = max(4, _CELLS // units // 4 * 4)
     for start in range(0, draws, block):
         rows = min(block, draws - start)
         raw = np.frombuffer(random.bytes(rows * row_bytes), dtype=np.uint8)

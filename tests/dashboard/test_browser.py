@@ -139,6 +139,53 @@ def test_a_heading_sorts_by_key_and_keeps_the_focus_and_the_ticks(page, url):
     assert page.get_by_role("rowheader").all_inner_texts() == ["early", "late"]
 
 
+def test_a_table_is_sorted_by_key_and_comes_back(page, url):
+    """Numbers by their value, what has none last; the third press restores the order."""
+    page.goto(f"{url}/compare?a={EARLY}&b={LATE}")
+    settled(page)
+    table = page.get_by_role("table", name="Differences of two runs")
+    figures = table.get_by_role("rowheader").all_inner_texts()
+    wins = [float(text) for text in table.locator("tbody tr td:nth-child(6)").all_inner_texts()]
+    button = table.get_by_role("button", name="B wins")
+    button.focus()
+    for direction in (1, -1):
+        page.keyboard.press("Enter")
+        found = table.locator("tbody tr td:nth-child(6)").all_inner_texts()
+        assert list(map(float, found)) == sorted(wins, reverse=direction == -1)
+    assert sorted(wins) not in (wins, wins[::-1])
+    page.keyboard.press("Enter")
+    assert table.get_by_role("rowheader").all_inner_texts() == figures
+
+
+def test_a_verdict_is_chosen_by_a_click_anywhere_in_its_row(page, url):
+    page.goto(f"{url}/gate")
+    settled(page)
+    table = page.get_by_role("table", name="Verdicts, newest first")
+    boxes = table.get_by_role("radio")
+    assert boxes.nth(0).is_checked()
+    table.locator("tbody tr").nth(2).locator("td").last.click()
+    page.wait_for_selector("h2:has-text('01 Mar 2026'), h3:has-text('01 Mar 2026')")
+    assert "at=20260301" in page.url
+    page.goto(page.url)
+    settled(page)
+    assert boxes.nth(2).is_checked()
+    assert not boxes.nth(0).is_checked()
+
+
+def test_ticks_outlive_a_search(page, url):
+    page.goto(url)
+    settled(page)
+    page.get_by_role("checkbox", name="Tick early").check()
+    settled(page)
+    page.get_by_role("textbox", name="Search").fill("late")
+    page.keyboard.press("Enter")
+    settled(page)
+    assert page.get_by_role("rowheader").all_inner_texts() == ["late"]
+    page.get_by_role("checkbox", name="Tick late").check()
+    settled(page)
+    assert page.get_by_role("link", name=re.compile("Compare the two runs: late, early")).count()
+
+
 def test_a_clicked_sample_is_shown_and_named_in_the_link(page, url):
     page.goto(f"{url}/samples?a={EARLY}&task=facts")
     settled(page)

@@ -14,7 +14,7 @@ def test_the_history_is_that_of_the_store(open_page, store):
     app = open_page("gate", store)
     history, waived, checks = tables(app)
     assert list(history["outcome"]) == ["✗ regressed", "✓ passed", "✓ passed"]
-    assert list(history["created"]) == [f"0{day} Mar 2026 00:00" for day in (3, 2, 1)]
+    assert list(history["created"]) == [f"2026-03-0{day} 00:00" for day in (3, 2, 1)]
     assert list(history["waived"]) == [0, 1, 0]
     assert "3 verdicts: 2 passed, 1 regressed" in texts(app)
     assert list(waived["reason"]) == ["as it is"]

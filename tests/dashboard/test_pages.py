@@ -80,6 +80,7 @@ def test_the_leaderboard_is_searched(open_page, store):
         ({"sort": "stories · word_perplexity", "order": "reversed"}, ["early", "late"]),
         ({"sort": "facts · acc_norm"}, ["late", "early"]),
         ({"sort": "no such figure"}, ["late", "early"]),
+        ({"sort": "no such figure", "order": "reversed"}, ["late", "early"]),
     ],
 )
 def test_the_leaderboard_is_sorted_by_its_link(open_page, store, query, labels):
@@ -256,8 +257,9 @@ def test_hostile_text_reaches_no_markup(open_page, hostile, page):
     for text in read_as_markup:
         assert not any(nasty and nasty in text for nasty in HOSTILE)
         assert "\x1b" not in text
-    for table in tables(app):
-        assert not any("\x1b" in str(cell) for cell in table.to_numpy().ravel())
+    for table in tables(app, "title"):
+        shown = [*table.columns, *map(str, table.to_numpy().ravel())]
+        assert not any(sign in text for text in shown for sign in "\x1b\x00\u202e")
 
 
 def test_hostile_text_is_shown_as_it_is(open_page, hostile):

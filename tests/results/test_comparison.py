@@ -228,7 +228,7 @@ def test_of_many_damaged_tasks_the_first_are_told(tmp_path):
     with pytest.raises(DataError) as told:
         compare("early", "late", store, around_damage=True)
     assert str(told.value).count("cannot be read") == 3
-    assert str(told.value).endswith(f"; and {len(samples) - 3} tasks more")
+    assert str(told.value).endswith(f"; and {len(samples) - 3} more")
 
 
 def test_a_damaged_samples_file_costs_its_task_where_that_is_asked(tmp_path):
