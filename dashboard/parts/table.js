@@ -114,8 +114,8 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
     const button = target.closest("th button");
     if (!button) {
       const selected = (parentElement.getSelection?.() ?? getSelection()).toString();
-      const row = data.tick === "one" && !selected && target.closest("tbody tr");
-      if (row) row.querySelector("input:not(:checked)")?.click();
+      const line = data.tick === "one" && !selected && target.closest("tbody tr");
+      if (line) line.querySelector("input:not(:checked)")?.click();
     } else if (data.order) {
       setTriggerValue("sort", button.value);
     } else {
