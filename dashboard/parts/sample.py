@@ -13,6 +13,10 @@ from parts.text import number, visible
 from evalkit.results import word_changes
 
 _MARK = "background: rgba(230, 159, 0, 0.35); color: inherit; text-decoration: underline"
+NORMALISED = (
+    "The answer shown is the choice with the highest log-likelihood; acc_norm divides each by the "
+    "length of the choice first, so it may take another."
+)
 _BLOCK = (
     "font-family: monospace; font-size: 0.875rem; white-space: pre-wrap; overflow-wrap: anywhere; "
     "max-height: 360px; overflow-y: auto; padding: 0.75rem; border-radius: 6px; "

@@ -32,7 +32,10 @@ ANSWERS = {
     "both bad": ("Both bad", "x"),
 }
 MARKS = [1, 2, 3, 4, 5]
-HOW = "Keys: a for A, b for B, t for a tie, x where both are bad. Which run is A is random."
+HOW = (
+    "Keys, outside the name's field (Tab leaves it): a for A, b for B, t for a tie, x where both "
+    "are bad. Which run is A is random."
+)
 LEGEND = (
     "Ability in log-odds of winning, about the mean of the runs (Bradley and Terry), with its 95 % "
     "interval; votes on one document count as dependent. Ties and “both bad” count half for each. "
@@ -120,7 +123,7 @@ def _judge(a: str, b: str, task: str, rater: str, votes: pd.DataFrame) -> None:
     else:
         st.success("You have judged every pair that differs. Thank you.")
         return
-    st.caption(f"{len(done)} judged by you, {len(left)} to go. {HOW}")
+    st.caption(f"{len(done)} judged by you, at most {len(left)} to go. {HOW}")
     side = left_side(rater, row.doc_hash, task)
     shown = texts if side == "a" else texts[::-1]
     _pair(shown)

@@ -11,6 +11,7 @@ from parts.intervals import forest
 from parts.links import link
 from parts.messages import say, warn_of
 from parts.pick import pick, pick_run
+from parts.sample import NORMALISED
 from parts.table import draw_table
 from parts.text import number, one_line, visible
 
@@ -164,10 +165,12 @@ def _flipped(comparison: Comparison, rows: pd.DataFrame) -> None:
         "b": "Answer of B",
     }
     draw_table(table, titles, "Samples that changed")
+    if figure.metric == "acc_norm":
+        st.caption(NORMALISED)
     if len(found) < (figure.wins or 0) + (figure.losses or 0):
         st.caption(
-            f"{len(found)} of {figure.losses} that B lost and {figure.wins} that it won, the "
-            "largest changes of both."
+            f"The {len(found)} largest changes, of {figure.losses} samples that B lost and "
+            f"{figure.wins} that it won."
         )
     runs = {"a": comparison.baseline.run_id, "b": comparison.candidate.run_id}
     link("Read them side by side", "samples", **runs, task=figure.task, order="largest change")

@@ -26,7 +26,7 @@ CHARTS_OF_MANY = 3
 ALL = "All"
 RUN, DATE = "run", "date"
 """What the table can be sorted by beside its figures, by their names in the URL."""
-REVERSED = "reversed"
+REVERSED = "-"
 KEY = "runs"
 EACH = "Each task's primary"
 LISTED = {"models": ("Models", "model"), "tags": ("Tags", "tag"), "tasks": ("Tasks", "tasks")}
@@ -45,7 +45,7 @@ MEANS = (
 def page() -> None:
     """Draw the page."""
     st.title("Leaderboard")
-    data.view()
+    found = data.view()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
             "Search", key="find", bind="query-params", placeholder="run, model or task", width=320
@@ -57,7 +57,11 @@ def page() -> None:
         st.info("No run and task fit these choices.")
         return
     runs = _sorted(board)
-    _table(runs, board)
+    ticked = _table(runs, board)
+    _onward(found.runs[found.runs["run_id"].isin(ticked)])
+    scores = board.scores
+    st.caption(f"{LEGEND} {MEANS}" if scores["aggregation"].eq("mean over tasks").any() else LEGEND)
+    _exports(runs, scores)
     _charts(runs, board)
 
 
@@ -108,21 +112,19 @@ def _family() -> str | None:
 
 def _order(board: Board) -> tuple[str, bool]:
     """What the link sorts by, and whether it ascends: to begin with newest, best or A first."""
-    by = st.query_params.get("sort", DATE)
+    asked = st.query_params.get("sort", DATE)
+    by = asked.removeprefix(REVERSED)
     if by not in (RUN, DATE, *board.figures):
         return DATE, False
     lower = board.scores.loc[board.scores["figure"] == by, "higher_is_better"].eq(False).any()
-    return by, bool(by == RUN or lower) != (st.query_params.get("order") == REVERSED)
+    return by, bool(by == RUN or lower) != asked.startswith(REVERSED)
 
 
 def _resort(before: str) -> None:
     """Sort by the column whose heading was pressed; once more turns it round."""
     by = st.session_state[KEY]["sort"]
-    turned = by == before and st.query_params.get("order") != REVERSED
-    st.query_params["sort"] = by
-    st.query_params.pop("order", None)
-    if turned:
-        st.query_params["order"] = REVERSED
+    is_reversed = st.query_params.get("sort", DATE).startswith(REVERSED)
+    st.query_params["sort"] = REVERSED + by if by == before and not is_reversed else by
 
 
 def _sorted(board: Board) -> pd.DataFrame:
@@ -146,7 +148,8 @@ def _of(runs: pd.DataFrame, board: Board) -> tuple[list[str], pd.DataFrame]:
     return [name for name in board.figures if name in known], scores
 
 
-def _table(runs: pd.DataFrame, board: Board) -> None:
+def _table(runs: pd.DataFrame, board: Board) -> list[str]:
+    """Draw the table and return the ids of the ticked runs, also of those that a search hides."""
     shown = runs.head(ROWS)
     by, ascending = _order(board)
     figures, scores = _of(shown, board)
@@ -162,7 +165,7 @@ def _table(runs: pd.DataFrame, board: Board) -> None:
     wide = _wide(shown, scores)
     of_figures = scores.groupby("figure")
     titled = {heading(name, of_figures.get_group(name)): name for name in figures[:FIGURES]}
-    ticked = draw_table(
+    return draw_table(
         wide.rename(columns={"label": RUN, **titled}),
         {RUN: "Run", DATE: "Date"} | {figure: title for title, figure in titled.items()},
         "Leaderboard",
@@ -172,9 +175,6 @@ def _table(runs: pd.DataFrame, board: Board) -> None:
         sorting=Sorting(by, ascending, partial(_resort, by)),
         marked=True,
     )
-    _onward(ticked)
-    st.caption(f"{LEGEND} {MEANS}" if scores["aggregation"].eq("mean over tasks").any() else LEGEND)
-    _exports(runs, board.scores)
 
 
 def _wide(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -186,10 +186,8 @@ def _wide(runs: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     return wide.fillna("")
 
 
-def _onward(ticked: list[str]) -> None:
-    """Links for the ticked runs, also for those that a search hides."""
-    runs = data.view().runs
-    chosen = runs[runs["run_id"].isin(ticked)]
+def _onward(chosen: pd.DataFrame) -> None:
+    """Links for the ticked runs."""
     names = label(", ".join(chosen["label"]))
     if len(chosen) == 1:
         link(f"Read samples: {names}", "samples", a=chosen["run_id"].iloc[0])

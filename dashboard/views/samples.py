@@ -8,7 +8,7 @@ import streamlit as st
 from parts import data
 from parts.messages import say
 from parts.pick import pick, pick_run
-from parts.sample import draw_sample
+from parts.sample import NORMALISED, draw_sample
 from parts.table import draw_table
 from parts.text import digits_for, label, number, one_line, visible
 
@@ -27,10 +27,6 @@ FLIPS = ["flipped", "won", "lost"]
 ORDERS = ["document", "worst first", "best first"]
 CHANGE = "largest change"
 FLIP_MEANING = "▲ won: only the run beside it is right. ▼ lost: only the run is."
-NORMALISED = (
-    "The answer shown is the choice with the highest log-likelihood; acc_norm divides each by the "
-    "length of the choice first, so it may take another."
-)
 FLIP_SIGNS = {"won": "▲ won", "lost": "▼ lost", "": ""}
 
 
@@ -52,6 +48,8 @@ def page() -> None:
     rows = _filtered(index, score, paired=other is not None)
     if rows.empty:
         st.info("No sample fits these choices.")
+        if "doc" not in st.query_params:
+            return
     else:
         _table(_one_page(rows), score, other)
     _detail(found, index, rows, score, other)
@@ -187,7 +185,7 @@ def _table(rows: pd.DataFrame, score: pd.Series, other: pd.Series | None) -> Non
         ids=names,
         tick="one",
         ticked=[st.query_params.get("doc", names[0])],
-        on_tick=partial(_show, key),
+        on_tick=partial(_show, key, score),
         key=key,
     )
     if "flip" in table:
@@ -196,9 +194,12 @@ def _table(rows: pd.DataFrame, score: pd.Series, other: pd.Series | None) -> Non
         st.caption(NORMALISED)
 
 
-def _show(key: str) -> None:
-    """Have the link name the sample that was ticked."""
-    st.query_params["doc"] = st.session_state[key]["ticked"][0]
+def _show(key: str, score: pd.Series) -> None:
+    """Have the link name the sample that was ticked, and whose it is."""
+    (doc_id,) = st.session_state[key]["ticked"]
+    st.query_params.update(
+        a=score["run_id"], task=score["task"], figure=score["figure"], doc=doc_id
+    )
 
 
 def _other_answers(rows: pd.DataFrame, other: pd.Series) -> list[str]:

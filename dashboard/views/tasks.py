@@ -10,6 +10,7 @@ from parts.table import draw_table
 
 from evalkit.results import first_sample, task_overview
 
+LISTED = 5
 COLUMNS = {
     "task": "Task",
     "family": "Family",
@@ -48,9 +49,14 @@ def page() -> None:
     draw_sample(sample, None, (labels[row["run_id"]], ""))
 
 
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
 def _table(tasks: pd.DataFrame) -> None:
     others = [
-        ", ".join(name for name in figures if name != metric) if isinstance(figures, list) else ""
+        _listed([name for name in figures if name != metric]) if isinstance(figures, list) else ""
         for figures, metric in zip(tasks["figures"], tasks["metric"], strict=True)
     ]
     table = tasks.assign(others=others)[list(COLUMNS)]

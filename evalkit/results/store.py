@@ -166,9 +166,15 @@ class Store(Location):
         path = f"{self.path_of(run_id)}/{MANIFEST_NAME}"
         try:
             text = self._fs.cat_file(path).decode()
-            Manifest.model_validate_json(text)
+            named = Manifest.model_validate_json(text).run_id
         except (ValueError, OSError) as error:
             problems.append(f"{path} is not a readable manifest: {first_line(error)}")
+            return None
+        if named != run_id:
+            problems.append(
+                f"{path} names the run {named}, not its folder's: a run's folder bears the run's "
+                "id; rename the folder, or move a copy out of the store."
+            )
             return None
         return pa.table({"run_id": [run_id], "manifest": [text]})
 

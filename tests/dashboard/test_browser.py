@@ -130,8 +130,7 @@ def test_a_heading_sorts_by_key_and_keeps_the_focus_and_the_ticks(page, url):
         settled(page)
         assert column.get_attribute("aria-sort") == order
         assert page.get_by_role("rowheader").all_inner_texts() == runs
-    assert "sort=stories" in page.url
-    assert "order=reversed" in page.url
+    assert "sort=-stories" in page.url
     assert heading.evaluate("button => button === button.getRootNode().activeElement")
     assert page.get_by_role("checkbox", name="Tick early").is_checked()
     page.goto(page.url)
@@ -186,12 +185,35 @@ def test_ticks_outlive_a_search(page, url):
     assert page.get_by_role("link", name=re.compile("Compare the two runs: late, early")).count()
 
 
+def test_a_link_from_page_to_page_keeps_what_it_names_and_back_leads_back(page, url):
+    page.goto(f"{url}/compare?a={LATE}&b={EARLY}")
+    settled(page)
+    page.get_by_role("link", name=re.compile("Read them side by side")).click()
+    page.wait_for_selector("h1:has-text('Samples')")
+    settled(page)
+    for label, name in (("Run", "late"), ("Beside run", "early"), ("Order", "largest change")):
+        assert page.get_by_role("combobox", name=label, exact=True).input_value() == name
+    assert f"a={LATE}&b={EARLY}" in page.url
+    page.go_back()
+    page.wait_for_selector("h1:has-text('Compare')")
+    settled(page)
+    assert page.get_by_role("combobox", name="Run A, the baseline").input_value() == "late"
+    page.goto(f"{url}/tasks?task=stories")
+    settled(page)
+    page.get_by_role("link", name=re.compile("Read all samples")).click()
+    page.wait_for_selector("h1:has-text('Samples')")
+    settled(page)
+    assert page.get_by_role("combobox", name="Task", exact=True).input_value() == "stories"
+
+
 def test_a_clicked_sample_is_shown_and_named_in_the_link(page, url):
     page.goto(f"{url}/samples?a={EARLY}&task=facts")
     settled(page)
     page.get_by_role("radio", name="Tick 3", exact=True).check()
     page.wait_for_selector("h2:has-text('Sample 3'), h3:has-text('Sample 3')")
     assert "doc=3" in page.url
+    assert f"a={EARLY}" in page.url
+    assert "task=facts" in page.url
     page.goto(page.url)
     settled(page)
     assert page.get_by_text("Sample 3", exact=True).count() == 1

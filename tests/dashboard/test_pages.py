@@ -73,14 +73,14 @@ def test_the_leaderboard_is_searched(open_page, store):
     ("query", "labels"),
     [
         ({}, ["late", "early"]),
-        ({"order": "reversed"}, ["early", "late"]),
+        ({"sort": "-date"}, ["early", "late"]),
         ({"sort": "run"}, ["early", "late"]),
-        ({"sort": "run", "order": "reversed"}, ["late", "early"]),
+        ({"sort": "-run"}, ["late", "early"]),
         ({"sort": "stories · word_perplexity"}, ["late", "early"]),
-        ({"sort": "stories · word_perplexity", "order": "reversed"}, ["early", "late"]),
+        ({"sort": "-stories · word_perplexity"}, ["early", "late"]),
         ({"sort": "facts · acc_norm"}, ["late", "early"]),
         ({"sort": "no such figure"}, ["late", "early"]),
-        ({"sort": "no such figure", "order": "reversed"}, ["late", "early"]),
+        ({"sort": "-no such figure"}, ["late", "early"]),
     ],
 )
 def test_the_leaderboard_is_sorted_by_its_link(open_page, store, query, labels):

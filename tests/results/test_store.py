@@ -1,6 +1,7 @@
 """The store: whole runs or none, found by every name, readable without evalkit."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ import evalkit
 from evalkit.errors import DataError, UsageError
 from evalkit.redact import without_secrets
 from evalkit.results import SAMPLES, SCORES, TIMINGS, Manifest, ModelRecord, RunFiles, Store, table
+from tests.stores import make_store
 
 
 def make_run(run_id, name="run", created="2026-01-01T00:00:00+00:00", tags=None):
@@ -63,6 +65,16 @@ def test_a_damaged_manifest_is_named_and_hides_no_other(tmp_path):
     assert [run.run_id for run in listing.runs] == ["good"]
     assert len(listing.problems) == 1
     assert "bad" in listing.problems[0]
+
+
+def test_a_copied_run_is_told_and_hides_no_other(tmp_path):
+    store = make_store(tmp_path, tasks=["facts"], n=3)
+    first = store.listing().runs[0].run_id
+    shutil.copytree(tmp_path / first, tmp_path / f"{first}.bak")
+    listing = store.listing()
+    assert [run.run_id for run in listing.runs].count(first) == 1
+    (problem,) = listing.problems
+    assert f"{first}.bak/run.json names the run {first}, not its folder's" in problem
 
 
 def test_damaged_parquet_is_a_data_error(tmp_path):
