@@ -153,6 +153,7 @@ def _table(runs: pd.DataFrame, board: Board) -> list[str]:
     shown = runs.head(ROWS)
     by, ascending = _order(board)
     figures, scores = _of(shown, board)
+    # What the rows are sorted by is among the columns, however many there are.
     figures.sort(key=lambda figure: figure != by)
     cut = []
     if len(shown) < len(runs):
