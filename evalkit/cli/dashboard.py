@@ -38,7 +38,8 @@ def dashboard(
         raise UsageError("The dashboard needs Streamlit: pip install 'evalkit[dashboard]'.")
     _check_store(store)
     _check_address(host, port)
-    environment = {**os.environ, "EVALKIT_STORE": store}
+    # A second thread of numpy's would wait busily on the core that the browser draws with.
+    environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ, "EVALKIT_STORE": store}
     if _is_loopback(host):
         environment.pop(_TOKEN, None)
     else:
