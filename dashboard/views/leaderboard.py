@@ -56,8 +56,9 @@ def page() -> None:
     if board.scores.empty:
         st.info("No run and task fit these choices.")
         return
-    runs = _sorted(board)
-    ticked = _table(runs, board)
+    by, ascending = _order(board)
+    runs = _sorted(board, by, ascending)
+    ticked = _table(runs, board, by, ascending)
     _onward(found.runs[found.runs["run_id"].isin(ticked)])
     scores = board.scores
     st.caption(f"{LEGEND} {MEANS}" if scores["aggregation"].eq("mean over tasks").any() else LEGEND)
@@ -127,9 +128,8 @@ def _resort(before: str) -> None:
     st.query_params["sort"] = REVERSED + by if by == before and not is_reversed else by
 
 
-def _sorted(board: Board) -> pd.DataFrame:
-    """Runs, the newest on top, or the best in one figure; those without it are last."""
-    by, ascending = _order(board)
+def _sorted(board: Board, by: str, ascending: bool) -> pd.DataFrame:
+    """Runs by their dates, their names or one figure; those without it are last."""
     if by == DATE:
         return board.runs[::-1] if ascending else board.runs
     if by == RUN:
@@ -148,10 +148,9 @@ def _of(runs: pd.DataFrame, board: Board) -> tuple[list[str], pd.DataFrame]:
     return [name for name in board.figures if name in known], scores
 
 
-def _table(runs: pd.DataFrame, board: Board) -> list[str]:
+def _table(runs: pd.DataFrame, board: Board, by: str, ascending: bool) -> list[str]:
     """Draw the table and return the ids of the ticked runs, also of those that a search hides."""
     shown = runs.head(ROWS)
-    by, ascending = _order(board)
     figures, scores = _of(shown, board)
     # What the rows are sorted by is among the columns, however many there are.
     figures.sort(key=lambda figure: figure != by)
