@@ -44,3 +44,8 @@ class StoppedError(EvalkitError):
     """The user stopped a run; what was answered is kept. The code is a shell's for Ctrl-C."""
 
     exit_code = 130
+
+
+def first_line(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

@@ -24,14 +24,14 @@ class Budget:
 
     Attributes:
         tokens: Positions in a scoring pass.
-        predictions: Positions with logits in a scoring pass.
+        predictions: Positions with logits in a scoring pass; None where no logits are kept.
         rows: Texts generated side by side.
         spans: Continuations scored in a pass; None for as many as the rest allows.
         cache_bytes: Keys and values of the texts in the making.
     """
 
     tokens: int
-    predictions: int
+    predictions: int | None
     rows: int = ROWS
     spans: int | None = None
     cache_bytes: int = CACHE_BYTES
@@ -70,7 +70,7 @@ class Budget:
         return replace(
             self,
             tokens=self.tokens // 2,
-            predictions=max(1, self.predictions // 2),
+            predictions=self.predictions and max(1, self.predictions // 2),
             rows=max(1, self.rows // 2),
             spans=self.spans and max(1, self.spans // 2),
         )

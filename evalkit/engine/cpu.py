@@ -22,6 +22,8 @@ _WIDTH = 512
 # oneDNN's names of what follows a product: operation, its numbers, its variant.
 _PLAIN: tuple[str, list[float], str] = ("none", [], "")
 _GELU: tuple[str, list[float], str] = ("gelu", [], "tanh")
+# With narrower vectors the product itself, with GELU in it, takes longer than both apart.
+_FUSES_GELU = ("AVX512",)
 # Products of many rows gain 2.2 on AMD processors with AVX-512 and little on those without, where
 # those of few rows gain up to twofold: only where many rows lose is it another kind of machine.
 _LOSS = 1.25
@@ -55,7 +57,7 @@ def pack_linears(model: nn.Module) -> bool:
     """Replace a float32 CPU model's linear layers unless that slows it here.
 
     The figures agree to float tolerance: both libraries sum the same products, in another order.
-    GPT-2's activation, written out in six operations, becomes a part of the product before it.
+    GPT-2's activation, written out in six operations, becomes one, or a part of the product before.
 
     Returns:
         Whether the layers were replaced.
@@ -74,19 +76,22 @@ def pack_linears(model: nn.Module) -> bool:
         # An adapter keeps its layers in a ModuleDict, and asks them for their weights.
         if weight.dtype is torch.float32 and not isinstance(parent, nn.ModuleDict)
     ]
-    # The last is a layer of the last block; the output layer's product would be the largest of all.
-    if not places or not _pays(getattr(*places[-1])):
+    if not places or not _pays(min((getattr(*place) for place in places), key=_size)):
         return False
     for parent, name in places:
-        layer = getattr(parent, name)
-        gelu = type(parent) is GPT2MLP and name == "c_fc" and type(parent.act) is NewGELUActivation
+        layer, gelu = getattr(parent, name), False
+        if type(parent) is GPT2MLP and name == "c_fc" and type(parent.act) is NewGELUActivation:
+            gelu = torch.backends.cpu.get_cpu_capability() in _FUSES_GELU
+            parent.act = nn.Identity() if gelu else nn.GELU(approximate="tanh")
         setattr(parent, name, PackedLinear(_weight(layer), layer.bias, gelu))
-        if gelu:
-            parent.act = nn.Identity()
     # What is left still points into the mapped weight file, which would stay in memory whole.
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()
     return True
+
+
+def _size(layer: Any) -> int:
+    return int(layer.weight.numel())
 
 
 def _weight(layer: Any) -> Tensor:

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from evalkit.engine.attention import Layer, attending
 from evalkit.engine.budget import ACCELERATOR
+from evalkit.engine.device import on_device
 from evalkit.engine.forest import Pass, Places
 from evalkit.engine.loading import LoadedModel
+from evalkit.engine.output_layer import OutputLayer, layer_of
+from evalkit.engine.reading import read
 
 # Neighbouring subtrees smaller than this attend together: one call costs more than the masked
 # waste, on an accelerator so many times more. One of twice the size is cut where it branches.
@@ -20,6 +23,29 @@ _GROUP = 128
 _DEEPEST = 16
 
 KeyValues = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a pass says of the tokens that follow its distinct places, in order of place.
+
+    Attributes:
+        states: Logits, shape (places, vocabulary); with a `layer`, what it makes them from.
+        layer: An output layer that is read in parts.
+    """
+
+    states: Tensor
+    layer: OutputLayer | None
+
+    def logits(self) -> Tensor:
+        """Shape (places, vocabulary)."""
+        return self.states if self.layer is None else self.layer.logits(self.states)
+
+    def read(self, rows: Places, targets: Places) -> tuple[Tensor, Tensor]:
+        """As `reading.read`."""
+        if self.layer is not None:
+            return self.layer.read(self.states, rows, targets)
+        return read(self.states, rows, targets)
 
 
 class ForestRunner:
@@ -32,8 +58,8 @@ class ForestRunner:
         self._lengths: list[int] = []
 
     @torch.inference_mode()
-    def run(self, step: Pass, remember: bool = False) -> tuple[Tensor, "ForestAttention"]:
-        """Logits of shape (distinct places, vocabulary), in order of place, and the attention used.
+    def run(self, step: Pass, remember: bool = False) -> tuple[Predictions, "ForestAttention"]:
+        """What is predicted at the pass's distinct places, and the attention used.
 
         Args:
             step: Passes have to come in the planner's order.
@@ -51,7 +77,7 @@ class ForestRunner:
             on_device(wanted, self._device),
         )
         with attending(plan):
-            logits = self._model(
+            states = self._model(
                 input_ids=on_device(step.tokens, self._device)[None],
                 position_ids=on_device(step.depths, self._device)[None],
                 logits_to_keep=plan.wanted,
@@ -60,7 +86,7 @@ class ForestRunner:
         if step.keep:
             self._prefix = plan.with_prefix()
             self._lengths.append(int(step.depths[-1]) + 1)
-        return logits[: len(places)], plan
+        return Predictions(states[: len(places)], layer_of(self._model)), plan
 
     def forget(self) -> None:
         """Let go of all trunks."""
@@ -211,11 +237,3 @@ def _along(group: Group, own: Tensor, below: Tensor | None) -> Tensor:
     parts = [own[:, :, low:high] for low, high in runs]
     parts = parts if below is None else [below, *parts]
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
-
-
-def on_device(values: np.ndarray, device: torch.device) -> Tensor:
-    """An array as a tensor there; a CUDA device is not waited for."""
-    tensor = torch.from_numpy(values)
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)

@@ -10,8 +10,9 @@ import torch
 
 from evalkit.engine import plain
 from evalkit.engine.budget import Budget, is_out_of_memory
+from evalkit.engine.device import on_device
 from evalkit.engine.forest import plan_passes
-from evalkit.engine.forward import ForestRunner, on_device
+from evalkit.engine.forward import ForestRunner
 from evalkit.engine.loading import LoadedModel
 from evalkit.engine.recording import RecordedSteps, Recorder, can_record
 from evalkit.engine.rows import RowCache, next_logits
@@ -231,11 +232,11 @@ class _Decoder:
         rows.sort(key=lambda row: len(row.prompt))
         spans = [Span((*row.prompt, 0), 1) for row in rows]
         for step in plan_passes(spans, self._prefill, self._prefill):
-            logits, plan = self._runner.run(step, remember=True)
+            found, plan = self._runner.run(step, remember=True)
             if not len(step.places):
                 continue
             lines = on_device(step.rows, self._device)
-            self._writer.choose(logits[lines], [rows[owner] for owner in step.owners])
+            self._writer.choose(found.logits()[lines], [rows[owner] for owner in step.owners])
             places = len(self._active) + step.owners
             self._cache.insert(places, [step.path(at) for at in step.places], plan.with_prefix())
         self._active += rows

@@ -8,8 +8,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from transformers.utils import logging as transformers_logging
 
 from evalkit.engine.checkpoint import CONTEXT_LENGTH_NAMES, Checkpoint
+from evalkit.engine.device import pick_device
 from evalkit.engine.int4 import run_int4_on_cpu
-from evalkit.errors import DataError, UsageError
+from evalkit.errors import DataError, UsageError, first_line
 
 DTYPES = {
     "float32": torch.float32,
@@ -54,7 +55,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     except Exception as error:
         _refuse_code(checkpoint, error)
         raise DataError(
-            f"The tokenizer in {checkpoint.path} cannot be loaded: {_first_line(error)}"
+            f"The tokenizer in {checkpoint.path} cannot be loaded: {first_line(error)}"
         ) from error
     rows = checkpoint.embedding_rows
     if rows is not None and size > rows:
@@ -98,7 +99,7 @@ def load_model(
     except Exception as error:
         _refuse_code(checkpoint, error)
         raise DataError(
-            f"The model in {checkpoint.path} cannot be loaded: {_first_line(error)}"
+            f"The model in {checkpoint.path} cannot be loaded: {first_line(error)}"
         ) from error
     missing = sorted(report["missing_keys"])
     if missing:
@@ -137,7 +138,7 @@ def _with_adapter(model: Any, checkpoint: Checkpoint) -> Any:
         held = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     except Exception as error:
         raise DataError(
-            f"The adapter in {checkpoint.path} cannot be loaded: {_first_line(error)}"
+            f"The adapter in {checkpoint.path} cannot be loaded: {first_line(error)}"
         ) from error
     missing = sorted(held.keys() - checkpoint.tensors.keys())
     if missing:
@@ -146,37 +147,6 @@ def _with_adapter(model: Any, checkpoint: Checkpoint) -> Any:
             f"them {missing[0]}; was it made for another one?"
         )
     return adapted if adapted.active_peft_config.is_prompt_learning else adapted.get_base_model()
-
-
-def pick_device(name: str) -> torch.device:
-    """The named device; `auto` takes the accelerator where there is one.
-
-    Raises:
-        UsageError: There is no such device here.
-    """
-    if name == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        return accelerator or torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"--device {name} is not available: {_first_line(error)}") from error
-    return device
-
-
-def device_of(checkpoint: Checkpoint, name: str) -> torch.device:
-    """Where a checkpoint is computed; an ONNX model is on the processor.
-
-    Raises:
-        UsageError: There is no such device here.
-    """
-    return pick_device("cpu" if checkpoint.is_onnx and name == "auto" else name)
-
-
-def device_name(device: torch.device) -> str:
-    """The accelerator's model, or `cpu`."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
 def _tokens_of_texts(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -227,7 +197,3 @@ def _refuse_code(checkpoint: Checkpoint, error: Exception) -> None:
             f"{checkpoint.path} brings Python code of its own; read it, and allow it with "
             f"--trust-remote-code {checkpoint.path}"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

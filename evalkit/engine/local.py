@@ -10,8 +10,9 @@ from evalkit.engine.budget import Budget
 from evalkit.engine.checkpoint import Checkpoint
 from evalkit.engine.computed import load
 from evalkit.engine.cpu import pack_linears
+from evalkit.engine.device import device_name
 from evalkit.engine.generation import Generator
-from evalkit.engine.loading import device_name, load_tokenizer
+from evalkit.engine.loading import load_tokenizer
 from evalkit.engine.scoring import Scorer
 from evalkit.engine.tokenization import Encoder, Span
 from evalkit.engine.tuning import tuned
@@ -68,17 +69,17 @@ class LocalEngine:
         self.loaded, self._step = load(checkpoint, tokenizer, device, dtype, compiled)
         self._encoder = Encoder(tokenizer, self.loaded.prefix_token, self.loaded.max_length)
         most = batch_size if isinstance(batch_size, int) else None
-        budget = Budget.for_model(self.loaded.model, self.loaded.device, most)
-        self._scorer = Scorer(self.loaded, budget, self._step)
+        usual = Budget.for_model(self.loaded.model, self.loaded.device, most)
+        self._scorer = Scorer(self.loaded, usual, self._step)
         self.packed_weights = (
             self._scorer.packed
             and self.loaded.device.type == "cpu"
             and pack_linears(self.loaded.model)
         )
         if batch_size == "auto" and self._scorer.packed:
-            budget = self._scorer.budget = tuned(self.loaded, budget)
-        self._generator = Generator(self.loaded, self._scorer.packed, budget, self._step)
-        self._wanted = budget
+            self._scorer.budget = tuned(self.loaded, self._scorer.budget)
+        self._wanted = self._scorer.budget
+        self._generator = Generator(self.loaded, self._scorer.packed, self._wanted, self._step)
         self.load_s = time.perf_counter() - started
         self._remarks = _ignored_settings(self.loaded.model.generation_config)
         if not self._scorer.packed:

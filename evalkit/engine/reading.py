@@ -1,14 +1,32 @@
 """What logits say of the tokens that follow."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from evalkit.engine.forward import on_device
+from evalkit.engine.device import on_device
 
-# Rows of logits that stay in a processor's cache while they are summed; on an accelerator, those
-# whose copies are small beside the logits themselves.
-CHUNK, CHUNK_OF_ACCELERATORS = 8, 1024
+# Logits that stay in a processor's cache while they are summed; on an accelerator, those whose
+# copies are small beside all of them.
+_CHUNK, _CHUNK_OF_ACCELERATORS = 2**18, 2**26
+
+
+class Readings(NamedTuple):
+    """Of n targets and the logits they are read from, all in float32.
+
+    Attributes:
+        logits: Those of the targets, shape (n,).
+        are_first: Whether each is the first of its row's largest, shape (n,).
+        sums: Logarithm of each row's sum of exponentials, shape (rows,).
+        largest: Shape (rows,).
+    """
+
+    logits: Tensor
+    are_first: Tensor
+    sums: Tensor
+    largest: Tensor
 
 
 @torch.inference_mode()
@@ -22,16 +40,25 @@ def read(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[Tensor,
         rows: Which row predicts each target, shape (n,).
         targets: Token ids, shape (n,).
     """
+    found = readings(logits, rows, targets)
+    return found.logits - found.sums[on_device(rows, logits.device)], found.are_first
+
+
+def readings(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> Readings:
+    """What of the logits is kept; see `read`."""
     row, target = (on_device(part, logits.device) for part in (rows, targets))
     picked = logits[row, target].float()
     is_cpu = logits.device.type == "cpu"
-    parts = torch.split(logits, CHUNK if is_cpu else CHUNK_OF_ACCELERATORS)
-    totals = torch.cat([part.float().logsumexp(-1) for part in parts])
+    chunk = _CHUNK if is_cpu else _CHUNK_OF_ACCELERATORS
+    parts = logits.split(max(1, chunk // logits.shape[-1]))
+    sums = torch.cat([part.float().logsumexp(-1) for part in parts])
     if not is_cpu:
-        return picked - totals[row], logits.argmax(-1)[row] == target
+        largest, places = logits.max(-1)
+        return Readings(picked, places[row] == target, sums, largest.float())
     # A comparison with the largest is many times quicker than asking for its place.
-    right = picked == torch.cat([part.amax(-1) for part in parts]).float()[row]
-    hits = right.nonzero()[:, 0]
+    largest = torch.cat([part.amax(-1) for part in parts]).float()
+    first = picked == largest[row]
+    hits = first.nonzero()[:, 0]
     # Of equal logits the first counts, as everywhere else.
-    right[hits] = logits[row[hits]].argmax(-1) == target[hits]
-    return picked - totals[row], right
+    first[hits] = logits[row[hits]].argmax(-1) == target[hits]
+    return Readings(picked, first, sums, largest)

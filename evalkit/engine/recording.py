@@ -18,7 +18,7 @@ from torch import Tensor
 
 from evalkit.engine import last_block
 from evalkit.engine.budget import is_out_of_memory
-from evalkit.engine.forward import on_device
+from evalkit.engine.device import on_device
 from evalkit.engine.rows import RowCache, next_logits
 
 # Tokens are rounded up to a multiple of this.

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evalkit.engine.attention import Layer, attending
-from evalkit.engine.forward import KeyValues, on_device
+from evalkit.engine.device import on_device
+from evalkit.engine.forward import KeyValues
 
 Layers = Mapping[int, KeyValues]
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +13,10 @@ from evalkit.engine.budget import Budget, is_out_of_memory
 from evalkit.engine.forest import Pass, needed_passes, plan_passes
 from evalkit.engine.forward import ForestRunner
 from evalkit.engine.loading import LoadedModel
+from evalkit.engine.output_layer import split_output_layer
 from evalkit.engine.plain import positions_depend_on_length, score_batch
 from evalkit.engine.reading import read
-from evalkit.engine.self_check import forest_is_right
+from evalkit.engine.self_check import forest_is_right, logits_are_last
 from evalkit.engine.step import Step
 from evalkit.engine.step import score_batch as step_batch
 from evalkit.engine.tokenization import Span
@@ -35,7 +37,8 @@ class Scorer:
 
     Args:
         loaded: The model.
-        budget: The most a pass holds; `budget` afterwards is what it was halved to.
+        budget: The most a pass holds; `budget` afterwards is what it was halved to, and without
+            a limit on predictions where their logits need not be kept.
         step: Computes the passes in the model's stead, where it is exported or compiled.
     """
 
@@ -47,6 +50,9 @@ class Scorer:
         self.packed = not (step or self._alone) and forest_is_right(
             loaded, self._runner, self._score_one
         )
+        is_plain = self.packed and logits_are_last(loaded.model, self._runner)
+        if is_plain and loaded.device.type == "cpu" and split_output_layer(loaded.model):
+            self.budget = replace(budget, predictions=None)
 
     @property
     def why_plain(self) -> str:
@@ -106,11 +112,13 @@ class Scorer:
         """Passes with what `read` says of them; an accelerator is at the next one meanwhile."""
         budget, running = self.budget, deque[tuple[Pass, Tensor, Tensor]]()
         ahead = 0 if self._loaded.device.type == "cpu" else 1
-        passes = plan_passes(spans, budget.tokens, budget.predictions, budget.spans)
+        passes = plan_passes(
+            spans, budget.tokens, budget.predictions or budget.tokens, budget.spans
+        )
         for step in needed_passes(passes, skipped):
-            logits, _ = self._runner.run(step)
+            found, _ = self._runner.run(step)
             if len(step.places):
-                running.append((step, *read(logits, step.rows, step.targets)))
+                running.append((step, *found.read(step.rows, step.targets)))
             if len(running) > ahead:
                 yield running.popleft()
         yield from running

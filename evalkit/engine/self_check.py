@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from evalkit.engine.attention import use_plans
 from evalkit.engine.budget import TOKENS, is_out_of_memory
@@ -12,7 +13,6 @@ from evalkit.engine.forest import Pass, plan_passes
 from evalkit.engine.forward import ForestRunner
 from evalkit.engine.last_block import trim_last_block
 from evalkit.engine.loading import LoadedModel
-from evalkit.engine.reading import read
 from evalkit.engine.tokenization import Span
 from evalkit.errors import EvaluationError
 
@@ -63,6 +63,19 @@ def forest_is_right(
     return right
 
 
+def logits_are_last(model: Any, runner: ForestRunner) -> bool:
+    """Whether a model gives out what its output layer makes, neither scaled nor squashed."""
+    layer = model.get_output_embeddings()
+    if layer is None:
+        return False
+    made: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda module, inputs, output: made.append(output))
+    (step,) = plan_passes([Span((0, 0), 1)], 1, 1)
+    logits = runner.run(step)[0].logits()
+    hook.remove()
+    return len(made) == 1 and torch.equal(made[0][0], logits)
+
+
 def _agree(sums: list[float], expected: list[float], dtype: torch.dtype) -> bool:
     """A model that answers NaN is refused later, with the sample's name."""
     allowed = RELATIVE_TOLERANCE.get(dtype, 1e-5)
@@ -96,10 +109,10 @@ def _sums(
     """Each span's log-likelihood; notes the window that each layer attended with."""
     totals = np.zeros(count)
     for step in passes:
-        logits, plan = runner.run(step)
+        found, plan = runner.run(step)
         windows.update(plan.windows)
         if len(step.places):
-            np.add.at(totals, step.owners, read(logits, step.rows, step.targets)[0].cpu().numpy())
+            np.add.at(totals, step.owners, found.read(step.rows, step.targets)[0].cpu().numpy())
     return [float(total) for total in totals]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from evalkit.engine.loading import device_name
+from evalkit.engine.device import device_name
 
 _LIBRARIES = (
     "evalkit",

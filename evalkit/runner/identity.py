@@ -5,9 +5,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evalkit.engine.checkpoint import Checkpoint
+from evalkit.engine.device import device_name, device_of
 from evalkit.engine.endpoint import Endpoint
 from evalkit.engine.fleet.worker import versions
-from evalkit.engine.loading import device_name, device_of
 from evalkit.errors import EvaluationError
 from evalkit.runner.plan import Plan
 from evalkit.types import digest

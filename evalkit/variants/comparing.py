@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.engine.checkpoint import Checkpoint
-from evalkit.engine.loading import device_of
+from evalkit.engine.device import device_of
 from evalkit.engine.model import open_model
 from evalkit.errors import EvalkitError, StoppedError, UsageError
 from evalkit.profiling.measure import fitting

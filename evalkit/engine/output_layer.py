@@ -1,0 +1,101 @@
+"""The output layer in parts of the vocabulary: logits that are only read never stand in memory.
+
+All logits of a pass are many times larger than a processor's cache. A part of them is read while it
+is there, and makes room for the next.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from evalkit.engine.attention import plan_in_force
+from evalkit.engine.reading import readings
+
+# Most rows and tokens whose logits are computed together, some ten megabytes.
+_ROWS, _WIDTH = 384, 8192
+# Layers of so many tokens, or twice and three times as many, are multiplied quickest.
+_MULTIPLE = 64
+
+
+class OutputLayer(nn.Module):
+    """A linear layer from states to logits, cut by tokens.
+
+    In a pass that asks for some places only, it hands the states on, for the caller to `read`.
+
+    Args:
+        whole: The layer; its weight is shared.
+    """
+
+    def __init__(self, whole: nn.Linear) -> None:
+        super().__init__()
+        count = -(-whole.out_features // _WIDTH)
+        self._width = _MULTIPLE * -(-whole.out_features // (count * _MULTIPLE))
+        weights = whole.weight.detach().split(self._width)
+        biases = [None] * len(weights)
+        if whole.bias is not None:
+            biases = list(whole.bias.detach().split(self._width))
+        self.parts = nn.ModuleList(map(_linear, weights, biases))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map (..., width) to (..., vocabulary), or leave it as it is, to be read."""
+        plan = plan_in_force()
+        return self.logits(states) if plan is None or plan.wanted is None else states
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Map (..., width) to (..., vocabulary)."""
+        return torch.cat([part(states) for part in self.parts], -1)
+
+    @torch.inference_mode()
+    def read(self, states: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[Tensor, Tensor]:
+        """As `reading.read`, of the logits that states make, those of shape (rows, width)."""
+        values, first = torch.empty(len(rows)), torch.empty(len(rows), dtype=torch.bool)
+        low = 0
+        for block in states.chunk(-(-len(states) // _ROWS)):
+            mine = np.flatnonzero((low <= rows) & (rows < low + len(block)))
+            values[mine], first[mine] = self._read(block, rows[mine] - low, targets[mine])
+            low += len(block)
+        return values, first
+
+    def _read(self, states: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[Tensor, Tensor]:
+        logits, first = torch.empty(len(rows)), torch.empty(len(rows), dtype=torch.bool)
+        sums, largest = [], []
+        home = targets // self._width
+        for number, part in enumerate(self.parts):
+            mine = np.flatnonzero(home == number)
+            found = readings(part(states), rows[mine], targets[mine] - number * self._width)
+            logits[mine], first[mine] = found.logits, found.are_first
+            sums.append(found.sums)
+            largest.append(found.largest)
+        best = torch.stack(largest).argmax(0)[rows]
+        return logits - torch.stack(sums).logsumexp(0)[rows], first & (
+            best == torch.from_numpy(home)
+        )
+
+
+def split_output_layer(model: Any) -> bool:
+    """Put an `OutputLayer` in the place of a transformers model's own, where that is plain.
+
+    Returns:
+        Whether it was replaced.
+    """
+    whole = model.get_output_embeddings()
+    if type(whole) is not nn.Linear or type(whole.weight) is not nn.Parameter:
+        return False
+    model.set_output_embeddings(OutputLayer(whole))
+    return True
+
+
+def layer_of(model: Any) -> OutputLayer | None:
+    """A model's output layer, where it is in parts."""
+    layer = model.get_output_embeddings()
+    return layer if isinstance(layer, OutputLayer) else None
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    made = nn.Linear(*weight.shape[::-1], bias=bias is not None, device="meta")
+    made.weight = nn.Parameter(weight, requires_grad=False)
+    if bias is not None:
+        made.bias = nn.Parameter(bias, requires_grad=False)
+    return made
