@@ -31,6 +31,7 @@ class Row:
     hflm_batch_size: int
     cpu_ratio: float
     wall_ratio: float
+    ratio_at_peak: float
     floor: float | None
     evalkit_cpu_s: float
     hflm_cpu_s: float
@@ -127,6 +128,7 @@ def compare(workload: Workload, ours: Side, peak: float, repeats: int, model_nam
         hflm_batch_size=theirs.batch_size or 1,
         cpu_ratio=_ratio(pairs, "cpu_s"),
         wall_ratio=_ratio(pairs, "wall_s"),
+        ratio_at_peak=_ratio(pairs, clock_of(ours.device)) * peak / rate,
         floor=workload.floor if ours.device == "cpu" else None,
         evalkit_cpu_s=_median(pairs, 0, "cpu_s"),
         hflm_cpu_s=_median(pairs, 1, "cpu_s"),

@@ -18,7 +18,7 @@ from evalkit.engine.reading import read
 
 # Neighbouring subtrees smaller than this attend together: one call costs more than the masked
 # waste, on an accelerator so many times more. One of twice the size is cut where it branches.
-_GROUP = 128
+_GROUP = 96
 # A comb, a text with an answer every few words, would be cut into as many groups as it has answers.
 _DEEPEST = 16
 

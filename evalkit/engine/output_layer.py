@@ -4,6 +4,7 @@ All logits of a pass are many times larger than a processor's cache. A part of t
 is there, and makes room for the next.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from evalkit.engine.reading import readings
 
 # Most rows and tokens whose logits are computed together, some ten megabytes.
 _ROWS, _WIDTH = 384, 8192
-# Layers of so many tokens, or twice and three times as many, are multiplied quickest.
+# Weights whose rows are a multiple of this are multiplied quickest.
 _MULTIPLE = 64
 
 
@@ -32,10 +33,10 @@ class OutputLayer(nn.Module):
         super().__init__()
         count = -(-whole.out_features // _WIDTH)
         self._width = _MULTIPLE * -(-whole.out_features // (count * _MULTIPLE))
-        weights = whole.weight.detach().split(self._width)
-        biases = [None] * len(weights)
+        weights = torch.split(whole.weight.detach(), self._width)
+        biases: Sequence[Tensor | None] = [None] * len(weights)
         if whole.bias is not None:
-            biases = list(whole.bias.detach().split(self._width))
+            biases = torch.split(whole.bias.detach(), self._width)
         self.parts = nn.ModuleList(map(_linear, weights, biases))
 
     def forward(self, states: Tensor) -> Tensor:
@@ -94,7 +95,8 @@ def layer_of(model: Any) -> OutputLayer | None:
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    made = nn.Linear(*weight.shape[::-1], bias=bias is not None, device="meta")
+    outputs, inputs = weight.shape
+    made = nn.Linear(inputs, outputs, bias is not None, device="meta")
     made.weight = nn.Parameter(weight, requires_grad=False)
     if bias is not None:
         made.bias = nn.Parameter(bias, requires_grad=False)

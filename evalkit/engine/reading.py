@@ -50,7 +50,7 @@ def readings(logits: Tensor, rows: np.ndarray, targets: np.ndarray) -> Readings:
     picked = logits[row, target].float()
     is_cpu = logits.device.type == "cpu"
     chunk = _CHUNK if is_cpu else _CHUNK_OF_ACCELERATORS
-    parts = logits.split(max(1, chunk // logits.shape[-1]))
+    parts = torch.split(logits, max(1, chunk // logits.shape[-1]))
     sums = torch.cat([part.float().logsumexp(-1) for part in parts])
     if not is_cpu:
         largest, places = logits.max(-1)

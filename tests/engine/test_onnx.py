@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from evalkit.engine import compiled, loading
+from evalkit.engine import compiled, device
 from evalkit.engine.checkpoint import open_checkpoint
 from evalkit.engine.local import LocalEngine
 from evalkit.errors import DataError, EvaluationError, UsageError
@@ -108,8 +108,8 @@ def test_what_an_onnx_model_is_not_for_is_said(onnx, tmp_path):
 def test_it_is_on_the_processor_beside_an_accelerator(onnx, checkpoint, monkeypatch):
     other = torch.device("meta")
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: other)
-    assert loading.device_of(open_checkpoint(onnx), "auto").type == "cpu"
-    assert loading.device_of(open_checkpoint(checkpoint), "auto") == other
+    assert device.device_of(open_checkpoint(onnx), "auto").type == "cpu"
+    assert device.device_of(open_checkpoint(checkpoint), "auto") == other
 
 
 def test_a_damaged_or_foreign_model_is_said(onnx, tmp_path):
