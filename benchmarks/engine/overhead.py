@@ -76,7 +76,7 @@ class Clock:
     def watch(self, module) -> None:  # type: ignore[no-untyped-def]
         """Note every pass of a torch module, which may lie in another's."""
         module.register_forward_pre_hook(self._enter)
-        module.register_forward_hook(self._leave)
+        module.register_forward_hook(self._leave, always_call=True)
 
     def _enter(self, *_: object) -> None:
         self._depth += 1

@@ -24,7 +24,10 @@ class AttentionPlan(Protocol):
 
     @property
     def wanted(self) -> Tensor | None:
-        """Places whose predictions are asked; None for all."""
+        """Places whose predictions are asked; None for all.
+
+        Where some are, an output layer in parts leaves the states to the caller.
+        """
 
     @property
     def length(self) -> int:

@@ -9,7 +9,7 @@ from evalkit.errors import EvaluationError
 
 TOKENS = 1024
 ROWS = 64
-# Logits are the largest thing in memory; a pass computes no more of them than fit in this.
+# Whole logits are the largest thing in memory; a pass computes no more of them than fit in this.
 LOGIT_BYTES = 2**26
 CACHE_BYTES = 2**30
 # An accelerator answers a few tokens no sooner than many: everything is so many times larger there.
@@ -24,7 +24,8 @@ class Budget:
 
     Attributes:
         tokens: Positions in a scoring pass.
-        predictions: Positions with logits in a scoring pass; None where no logits are kept.
+        predictions: Positions with logits in a scoring pass; None for as many as tokens, where
+            logits are read in parts.
         rows: Texts generated side by side.
         spans: Continuations scored in a pass; None for as many as the rest allows.
         cache_bytes: Keys and values of the texts in the making.

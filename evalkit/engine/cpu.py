@@ -23,7 +23,7 @@ _WIDTH = 512
 _PLAIN: tuple[str, list[float], str] = ("none", [], "")
 _GELU: tuple[str, list[float], str] = ("gelu", [], "tanh")
 # With narrower vectors the product itself, with GELU in it, takes longer than both apart.
-_FUSES_GELU = ("AVX512",)
+_FUSES_GELU = "AVX512"
 # Products of many rows gain 2.2 on AMD processors with AVX-512 and little on those without, where
 # those of few rows gain up to twofold: only where many rows lose is it another kind of machine.
 _LOSS = 1.25
@@ -81,7 +81,7 @@ def pack_linears(model: nn.Module) -> bool:
     for parent, name in places:
         layer, gelu = getattr(parent, name), False
         if type(parent) is GPT2MLP and name == "c_fc" and type(parent.act) is NewGELUActivation:
-            gelu = torch.backends.cpu.get_cpu_capability() in _FUSES_GELU
+            gelu = torch.backends.cpu.get_cpu_capability() == _FUSES_GELU
             parent.act = nn.Identity() if gelu else nn.GELU(approximate="tanh")
         setattr(parent, name, PackedLinear(_weight(layer), layer.bias, gelu))
     # What is left still points into the mapped weight file, which would stay in memory whole.

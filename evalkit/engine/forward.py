@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from evalkit.engine.attention import Layer, attending
-from evalkit.engine.budget import ACCELERATOR
 from evalkit.engine.device import on_device
 from evalkit.engine.forest import Pass, Places
 from evalkit.engine.loading import LoadedModel
@@ -17,8 +16,8 @@ from evalkit.engine.output_layer import OutputLayer, layer_of
 from evalkit.engine.reading import read
 
 # Neighbouring subtrees smaller than this attend together: one call costs more than the masked
-# waste, on an accelerator so many times more. One of twice the size is cut where it branches.
-_GROUP = 96
+# waste, on an accelerator many times more. One of twice the size is cut where it branches.
+_GROUP, _GROUP_OF_ACCELERATORS = 96, 1024
 # A comb, a text with an answer every few words, would be cut into as many groups as it has answers.
 _DEEPEST = 16
 
@@ -166,7 +165,7 @@ class ForestAttention:
         deepest = int(self.step.depths.max())
         window = window if window is not None and window <= deepest else None
         if window not in self._masks:
-            size = _GROUP if self.device.type == "cpu" else ACCELERATOR * _GROUP
+            size = _GROUP if self.device.type == "cpu" else _GROUP_OF_ACCELERATORS
             groups = _cut(self.step.ends, 0, len(self.step.ends), (), size)
             self._masks[window] = [(group, self._mask(group, window)) for group in groups]
         return self._masks[window]

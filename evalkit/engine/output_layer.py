@@ -38,6 +38,7 @@ class OutputLayer(nn.Module):
         if whole.bias is not None:
             biases = torch.split(whole.bias.detach(), self._width)
         self.parts = nn.ModuleList(map(_linear, weights, biases))
+        self._vocabulary = whole.out_features
 
     def forward(self, states: Tensor) -> Tensor:
         """Map (..., width) to (..., vocabulary), or leave it as it is, to be read."""
@@ -46,7 +47,10 @@ class OutputLayer(nn.Module):
 
     def logits(self, states: Tensor) -> Tensor:
         """Map (..., width) to (..., vocabulary)."""
-        return torch.cat([part(states) for part in self.parts], -1)
+        made = states.new_empty(*states.shape[:-1], self._vocabulary)
+        for part, place in zip(self.parts, torch.split(made, self._width, -1), strict=True):
+            place.copy_(part(states))
+        return made
 
     @torch.inference_mode()
     def read(self, states: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -62,7 +66,7 @@ class OutputLayer(nn.Module):
     def _read(self, states: Tensor, rows: np.ndarray, targets: np.ndarray) -> tuple[Tensor, Tensor]:
         logits, first = torch.empty(len(rows)), torch.empty(len(rows), dtype=torch.bool)
         sums, largest = [], []
-        home = targets // self._width
+        home = np.minimum(targets // self._width, len(self.parts) - 1)
         for number, part in enumerate(self.parts):
             mine = np.flatnonzero(home == number)
             found = readings(part(states), rows[mine], targets[mine] - number * self._width)
@@ -73,19 +77,6 @@ class OutputLayer(nn.Module):
         return logits - torch.stack(sums).logsumexp(0)[rows], first & (
             best == torch.from_numpy(home)
         )
-
-
-def split_output_layer(model: Any) -> bool:
-    """Put an `OutputLayer` in the place of a transformers model's own, where that is plain.
-
-    Returns:
-        Whether it was replaced.
-    """
-    whole = model.get_output_embeddings()
-    if type(whole) is not nn.Linear or type(whole.weight) is not nn.Parameter:
-        return False
-    model.set_output_embeddings(OutputLayer(whole))
-    return True
 
 
 def layer_of(model: Any) -> OutputLayer | None:

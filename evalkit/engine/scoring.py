@@ -13,10 +13,9 @@ from evalkit.engine.budget import Budget, is_out_of_memory
 from evalkit.engine.forest import Pass, needed_passes, plan_passes
 from evalkit.engine.forward import ForestRunner
 from evalkit.engine.loading import LoadedModel
-from evalkit.engine.output_layer import split_output_layer
 from evalkit.engine.plain import positions_depend_on_length, score_batch
 from evalkit.engine.reading import read
-from evalkit.engine.self_check import forest_is_right, logits_are_last
+from evalkit.engine.self_check import forest_is_right, output_layer_is_split
 from evalkit.engine.step import Step
 from evalkit.engine.step import score_batch as step_batch
 from evalkit.engine.tokenization import Span
@@ -50,8 +49,8 @@ class Scorer:
         self.packed = not (step or self._alone) and forest_is_right(
             loaded, self._runner, self._score_one
         )
-        is_plain = self.packed and logits_are_last(loaded.model, self._runner)
-        if is_plain and loaded.device.type == "cpu" and split_output_layer(loaded.model):
+        on_cpu = loaded.device.type == "cpu"
+        if self.packed and on_cpu and output_layer_is_split(loaded, self._runner):
             self.budget = replace(budget, predictions=None)
 
     @property

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from evalkit.engine.attention import use_plans
 from evalkit.engine.budget import TOKENS, is_out_of_memory
@@ -13,6 +13,7 @@ from evalkit.engine.forest import Pass, plan_passes
 from evalkit.engine.forward import ForestRunner
 from evalkit.engine.last_block import trim_last_block
 from evalkit.engine.loading import LoadedModel
+from evalkit.engine.output_layer import OutputLayer
 from evalkit.engine.tokenization import Span
 from evalkit.errors import EvaluationError
 
@@ -63,17 +64,53 @@ def forest_is_right(
     return right
 
 
-def logits_are_last(model: Any, runner: ForestRunner) -> bool:
-    """Whether a model gives out what its output layer makes, neither scaled nor squashed."""
-    layer = model.get_output_embeddings()
-    if layer is None:
+def output_layer_is_split(loaded: LoadedModel, runner: ForestRunner) -> bool:
+    """Cut a model's output layer into parts to be read, where it gives the same figures then.
+
+    A scale or a soft-cap behind the layer could hide in the tolerance where logits are small, so
+    that what the model gives out has to be what the layer made, to the last bit.
+
+    Args:
+        loaded: A model whose attention goes by plans.
+        runner: Its passes.
+    """
+    model = loaded.model
+    try:
+        whole = model.get_output_embeddings()
+        if type(whole) is not nn.Linear or type(whole.weight) is not nn.Parameter:
+            return False
+        spans = check_spans(loaded)
+        if not _gives_out_what_it_makes(whole, spans, runner):
+            return False
+        plans = [_sums(runner, passes, len(spans), {}) for passes in check_plans(spans)]
+    except Exception:
         return False
+    try:
+        model.set_output_embeddings(OutputLayer(whole))
+        found = [_sums(runner, passes, len(spans), {}) for passes in check_plans(spans)]
+        right = all(_agree(*sums, model.dtype) for sums in zip(found, plans, strict=True))
+    except Exception:
+        right = False
+    if not right:
+        model.set_output_embeddings(whole)
+    return right
+
+
+def _gives_out_what_it_makes(layer: nn.Module, spans: list[Span], runner: ForestRunner) -> bool:
+    """Whether a pass's logits are a layer's, none of them scaled; that of zero shows nothing."""
     made: list[Tensor] = []
-    hook = layer.register_forward_hook(lambda module, inputs, output: made.append(output))
-    (step,) = plan_passes([Span((0, 0), 1)], 1, 1)
-    logits = runner.run(step)[0].logits()
-    hook.remove()
-    return len(made) == 1 and torch.equal(made[0][0], logits)
+    hook = layer.register_forward_hook(lambda module, inputs, output: made.append(output.clone()))
+    try:
+        (step,) = plan_passes(spans, TOKENS, TOKENS)
+        logits = runner.run(step)[0].logits()
+    finally:
+        hook.remove()
+    return (
+        len(made) == 1
+        and made[0].dtype == logits.dtype
+        and torch.equal(made[0].flatten(0, -2), logits)
+        and bool(logits.isfinite().all() and logits.any())
+    )
 
 
 def _agree(sums: list[float], expected: list[float], dtype: torch.dtype) -> bool:

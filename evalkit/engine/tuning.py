@@ -73,7 +73,9 @@ def _tokens_per_second(loaded: LoadedModel, size: int) -> float | None:
         start = time.perf_counter()
         try:
             for step in passes:
-                runner.run(step)
+                found, _ = runner.run(step)
+                if len(step.places):
+                    found.read(step.rows, step.targets)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -36,7 +36,8 @@ def work_of(engine: LocalEngine) -> Work:
     model = engine.loaded.model
     layers = [m for m in model.modules() if type(m).__name__ in _LINEAR]
     held = sum(_bytes(layer, model.dtype.itemsize) for layer in layers)
-    output = set(model.get_output_embeddings().modules())
+    last_layer = model.get_output_embeddings()
+    output = set() if last_layer is None else set(last_layer.modules())
     last = sum(_weights(layer) for layer in layers if layer in output)
     inner = sum(map(_weights, layers)) - last
     return Work(2.0 * inner, 2.0 * last, float(held), engine.cache_bytes_per_token)

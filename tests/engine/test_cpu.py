@@ -21,7 +21,10 @@ def logits(model):
         return model(ids).logits
 
 
-def test_packed_layers_give_the_same_logits(model, monkeypatch):
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_packed_layers_give_the_same_logits(model, monkeypatch, capability):
+    """With GELU apart from its product, and as a part of it."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr(cpu, "_pays", lambda layer: True)
     before = logits(model)
     assert cpu.pack_linears(model)

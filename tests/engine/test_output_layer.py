@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers import LlamaForCausalLM
 
 from evalkit.engine import output_layer
 from evalkit.engine.checkpoint import open_checkpoint
@@ -55,14 +56,22 @@ def test_of_equal_logits_in_two_parts_the_first_counts(small_parts):
         assert (first.numpy() == counts).all()
 
 
-@pytest.mark.parametrize("broken", [np.nan, np.inf])
-def test_what_is_not_finite_anywhere_shows_everywhere(small_parts, broken):
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_shows_as_in_the_whole(small_parts, broken):
+    layer, states, rows, targets = drawn(bias=True)
+    layer.bias.data[299] = broken
+    values, first = OutputLayer(layer).read(states, rows, np.minimum(targets, 298))
+    whole, likeliest = read(layer(states), rows, np.minimum(targets, 298))
+    assert torch.allclose(values, whole, atol=1e-5, equal_nan=True)
+    assert torch.equal(first, likeliest)
+    assert values.isfinite().all() == (broken == -np.inf)
+
+
+def test_a_token_beyond_the_vocabulary_is_refused(small_parts):
     layer, states, rows, targets = drawn(bias=False)
-    layer.weight.data[299] = broken
-    values, _ = OutputLayer(layer).read(states, rows, np.minimum(targets, 298))
-    whole, _ = read(layer(states), rows, np.minimum(targets, 298))
-    assert torch.equal(values.isfinite(), whole.isfinite())
-    assert not values.isfinite().all()
+    for beyond in (VOCABULARY, 1000):
+        with pytest.raises(IndexError):
+            OutputLayer(layer).read(states, rows, np.where(targets == targets[0], beyond, targets))
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "phi"])
@@ -72,6 +81,7 @@ def test_a_plain_output_layer_is_read_in_parts(tmp_path, small_parts, family):
     layer = engine.loaded.model.get_output_embeddings()
     assert isinstance(layer, OutputLayer)
     assert len(layer.parts) > 2
+    assert engine._scorer.budget.predictions is None
     requests = every_pair()
     for request, response in zip(requests, ask(engine, requests), strict=True):
         assert response.loglikelihood == pytest.approx(by_definition(folder, request), abs=1e-3)
@@ -81,6 +91,8 @@ def test_a_plain_output_layer_is_read_in_parts(tmp_path, small_parts, family):
     ("family", "settings"),
     [
         ("gemma2", {"final_logit_softcapping": 30.0}),
+        # The first token's states are nothing there, and nothing squashed is nothing.
+        ("gemma2", {"final_logit_softcapping": 30.0, "pad_token_id": 0}),
         ("granite", {"logits_scaling": 2.0}),
         ("cohere", {"logit_scale": 0.5}),
     ],
@@ -94,3 +106,46 @@ def test_logits_that_are_scaled_or_squashed_stay_whole(tmp_path, small_parts, fa
     assert ask(engine, [request])[0].loglikelihood == pytest.approx(
         by_definition(folder, request), abs=1e-3
     )
+
+
+def altered(monkeypatch, folder, change):
+    """An engine whose model passes its result through a function."""
+    plain = LlamaForCausalLM.forward
+
+    def forward(self, *arguments, **settings):
+        found = plain(self, *arguments, **settings)
+        found.logits = change(self, found.logits)
+        return found
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", forward)
+    engine = LocalEngine(open_checkpoint(folder), device="cpu", dtype="bfloat16")
+    assert engine.is_forest
+    ask(engine, every_pair())
+    return engine
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model, logits: logits.float(),
+        lambda model, logits: logits.mul_(0.5),
+        lambda model, logits: logits.to(model.lm_head.weight.dtype),
+    ],
+    ids=["another type", "in place", "asks the layer for its weight"],
+)
+def test_a_model_that_does_more_keeps_its_layer(checkpoint, small_parts, monkeypatch, change):
+    engine = altered(monkeypatch, checkpoint, change)
+    assert type(engine.loaded.model.lm_head) is nn.Linear
+    assert engine._scorer.budget.predictions
+
+
+def test_low_precision_is_read_in_parts_too(checkpoint, small_parts, monkeypatch):
+    engine = altered(monkeypatch, checkpoint, lambda model, logits: logits)
+    assert isinstance(engine.loaded.model.lm_head, OutputLayer)
+
+
+def test_what_is_known_changes_nothing_to_the_last_bit(checkpoint, small_parts):
+    engine = LocalEngine(open_checkpoint(checkpoint), device="cpu")
+    whole = ask(engine, every_pair())
+    rest = dict(pair for batch in engine.respond(every_pair(), range(9)) for pair in batch)
+    assert rest == {i: response for i, response in enumerate(whole) if i >= 9}
