@@ -73,10 +73,9 @@ class OutputLayer(nn.Module):
             logits[mine], first[mine] = found.logits, found.are_first
             sums.append(found.sums)
             largest.append(found.largest)
+        total = torch.stack(sums).logsumexp(0)[rows]
         best = torch.stack(largest).argmax(0)[rows]
-        return logits - torch.stack(sums).logsumexp(0)[rows], first & (
-            best == torch.from_numpy(home)
-        )
+        return logits - total, first & (best == torch.from_numpy(home))
 
 
 def layer_of(model: Any) -> OutputLayer | None:
