@@ -1,6 +1,7 @@
 """May requests be laid into forests? Found out on loading, by structure and by figures."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from evalkit.engine.forest import Pass, plan_passes
 from evalkit.engine.forward import ForestRunner
 from evalkit.engine.last_block import trim_last_block
 from evalkit.engine.loading import LoadedModel
-from evalkit.engine.output_layer import OutputLayer
+from evalkit.engine.output_layer import OutputLayer, layer_of
 from evalkit.engine.tokenization import Span
 from evalkit.errors import EvaluationError
 
@@ -22,6 +23,8 @@ RELATIVE_TOLERANCE = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 
 
 # Tokens of a span that is only to show what follows the output layer.
 _FEW = 8
+# Larger than the logits that soft-caps squash.
+_LARGE = 100.0
 
 
 def forest_is_right(
@@ -70,8 +73,7 @@ def forest_is_right(
 def output_layer_is_split(loaded: LoadedModel, runner: ForestRunner) -> bool:
     """Cut a model's output layer into parts to be read, where it gives the same figures then.
 
-    A scale or a soft-cap behind the layer could hide in the tolerance where logits are small, so
-    that what the model gives out has to be what the layer made, to the last bit.
+    Figures alone would not do: a scale or a soft-cap behind the layer could hide in the tolerance.
 
     Args:
         loaded: A model whose attention goes by plans.
@@ -92,29 +94,32 @@ def output_layer_is_split(loaded: LoadedModel, runner: ForestRunner) -> bool:
     try:
         model.set_output_embeddings(OutputLayer(whole))
         found = _sums(runner, plan_passes(spans, TOKENS, TOKENS), len(spans), {})
-        right = _agree(found, expected, model.dtype)
+        right = layer_of(model) is not None and _agree(found, expected, model.dtype)
     except Exception:
         right = False
     if not right:
-        model.set_output_embeddings(whole)
+        with suppress(Exception):  # the model would not have the other one either
+            model.set_output_embeddings(whole)
     return right
 
 
 def _gives_out_what_it_makes(layer: nn.Module, spans: list[Span], runner: ForestRunner) -> bool:
-    """Whether a pass's logits are a layer's, none of them scaled; that of zero shows nothing."""
+    """Whether a pass's logits are a layer's to the last bit, whatever these are."""
     made: list[Tensor] = []
-    hook = layer.register_forward_hook(lambda module, inputs, output: made.append(output.clone()))
+
+    def invent(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        random = torch.Generator().manual_seed(0)
+        made.append((_LARGE * torch.randn(output.shape, generator=random)).to(output.dtype))
+        return made[-1].clone()
+
+    hook = layer.register_forward_hook(invent)
     try:
         (step,) = plan_passes(spans, TOKENS, TOKENS)
         logits = runner.run(step)[0].logits()
     finally:
         hook.remove()
-    return (
-        len(made) == 1
-        and made[0].dtype == logits.dtype
-        and torch.equal(made[0].flatten(0, -2), logits)
-        and bool(logits.isfinite().all() and logits.any())
-    )
+    is_one = len(made) == 1 and made[0].dtype == logits.dtype
+    return is_one and torch.equal(made[0].flatten(0, -2), logits)
 
 
 def _agree(sums: list[float], expected: list[float], dtype: torch.dtype) -> bool:

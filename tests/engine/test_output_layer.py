@@ -130,13 +130,29 @@ def altered(monkeypatch, folder, change):
         lambda model, logits: logits.float(),
         lambda model, logits: logits.mul_(0.5),
         lambda model, logits: logits.to(model.lm_head.weight.dtype),
+        lambda model, logits: 128 * torch.tanh(logits / 128),  # nothing of it shows in bfloat16
     ],
-    ids=["another type", "in place", "asks the layer for its weight"],
+    ids=["another type", "in place", "asks the layer for its weight", "soft-cap"],
 )
 def test_a_model_that_does_more_keeps_its_layer(checkpoint, small_parts, monkeypatch, change):
     engine = altered(monkeypatch, checkpoint, change)
     assert type(engine.loaded.model.lm_head) is nn.Linear
     assert engine._scorer.budget.predictions
+
+
+def refuse(model, layer):
+    raise AttributeError("lm_head")
+
+
+@pytest.mark.parametrize("setter", [refuse, lambda model, layer: None])
+def test_a_model_that_takes_no_other_layer_keeps_its_own(
+    checkpoint, small_parts, monkeypatch, setter
+):
+    monkeypatch.setattr(LlamaForCausalLM, "set_output_embeddings", setter)
+    engine = LocalEngine(open_checkpoint(checkpoint), device="cpu")
+    assert engine.is_forest
+    assert engine._scorer.budget.predictions
+    ask(engine, every_pair())
 
 
 def test_low_precision_is_read_in_parts_too(checkpoint, small_parts, monkeypatch):
