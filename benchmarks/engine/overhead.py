@@ -22,6 +22,7 @@ def main() -> None:
         import evalkit.registry.yaml_task
         import evalkit.runner  # noqa: F401
         from evalkit.engine import computed, local
+        from evalkit.engine.output_layer import layer_of
 
     imports = time.process_time() - STARTED[1]
     clock, loading = Clock(), 0.0
@@ -36,7 +37,8 @@ def main() -> None:
         nonlocal loading
         start = time.process_time()
         make(self, *arguments, **settings)
-        for part in getattr(self.loaded.model.get_output_embeddings(), "parts", ()):
+        layer = layer_of(self.loaded.model)
+        for part in layer.parts if layer else ():
             clock.watch(part)  # read after the pass, which ends with the states
         loading += time.process_time() - start
         clock.cpu_s = 0.0  # the self-check's passes are a part of loading

@@ -76,6 +76,7 @@ def pack_linears(model: nn.Module) -> bool:
         # An adapter keeps its layers in a ModuleDict, and asks them for their weights.
         if weight.dtype is torch.float32 and not isinstance(parent, nn.ModuleDict)
     ]
+    # The smallest layer shows as well as another whether its product is right.
     if not places or not _pays(min((getattr(*place) for place in places), key=_size)):
         return False
     for parent, name in places:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from evalkit.engine.checkpoint import Checkpoint
-from evalkit.errors import UsageError, first_line
+from evalkit.errors import UsageError, say
 
 
 def pick_device(name: str) -> torch.device:
@@ -21,7 +21,7 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"--device {name} is not available: {first_line(error)}") from error
+        raise UsageError(f"--device {name} is not available: {say(error)}") from error
     return device
 
 

@@ -10,7 +10,7 @@ from transformers.utils import logging as transformers_logging
 from evalkit.engine.checkpoint import CONTEXT_LENGTH_NAMES, Checkpoint
 from evalkit.engine.device import pick_device
 from evalkit.engine.int4 import run_int4_on_cpu
-from evalkit.errors import DataError, UsageError, first_line
+from evalkit.errors import DataError, UsageError, say
 
 DTYPES = {
     "float32": torch.float32,
@@ -55,7 +55,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     except Exception as error:
         _refuse_code(checkpoint, error)
         raise DataError(
-            f"The tokenizer in {checkpoint.path} cannot be loaded: {first_line(error)}"
+            f"The tokenizer in {checkpoint.path} cannot be loaded: {say(error)}"
         ) from error
     rows = checkpoint.embedding_rows
     if rows is not None and size > rows:
@@ -98,9 +98,7 @@ def load_model(
         )
     except Exception as error:
         _refuse_code(checkpoint, error)
-        raise DataError(
-            f"The model in {checkpoint.path} cannot be loaded: {first_line(error)}"
-        ) from error
+        raise DataError(f"The model in {checkpoint.path} cannot be loaded: {say(error)}") from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise DataError(
@@ -138,7 +136,7 @@ def _with_adapter(model: Any, checkpoint: Checkpoint) -> Any:
         held = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     except Exception as error:
         raise DataError(
-            f"The adapter in {checkpoint.path} cannot be loaded: {first_line(error)}"
+            f"The adapter in {checkpoint.path} cannot be loaded: {say(error)}"
         ) from error
     missing = sorted(held.keys() - checkpoint.tensors.keys())
     if missing:

@@ -1,6 +1,6 @@
-"""May requests be laid into forests? Found out on loading, by structure and by figures."""
+"""May requests be laid into forests, and logits be read in parts? Found out on loading."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -86,14 +86,15 @@ def output_layer_is_split(loaded: LoadedModel, runner: ForestRunner) -> bool:
             return False
         # What follows the layer looks at each token alone: a few show it, and cost no second.
         spans = [Span(span.tokens[:_FEW], _FEW // 2) for span in check_spans(loaded)[-2:]]
-        if not _gives_out_what_it_makes(whole, spans, runner):
+        (step,) = plan_passes(spans, TOKENS, TOKENS)
+        if not _gives_out_what_it_makes(whole, runner, step):
             return False
-        expected = _sums(runner, plan_passes(spans, TOKENS, TOKENS), len(spans), {})
+        expected = _sums(runner, [step], len(spans), {})
     except Exception:
         return False
     try:
         model.set_output_embeddings(OutputLayer(whole))
-        found = _sums(runner, plan_passes(spans, TOKENS, TOKENS), len(spans), {})
+        found = _sums(runner, [step], len(spans), {})
         right = layer_of(model) is not None and _agree(found, expected, model.dtype)
     except Exception:
         right = False
@@ -103,7 +104,7 @@ def output_layer_is_split(loaded: LoadedModel, runner: ForestRunner) -> bool:
     return right
 
 
-def _gives_out_what_it_makes(layer: nn.Module, spans: list[Span], runner: ForestRunner) -> bool:
+def _gives_out_what_it_makes(layer: nn.Module, runner: ForestRunner, step: Pass) -> bool:
     """Whether a pass's logits are a layer's to the last bit, whatever these are."""
     made: list[Tensor] = []
 
@@ -114,7 +115,6 @@ def _gives_out_what_it_makes(layer: nn.Module, spans: list[Span], runner: Forest
 
     hook = layer.register_forward_hook(invent)
     try:
-        (step,) = plan_passes(spans, TOKENS, TOKENS)
         logits = runner.run(step)[0].logits()
     finally:
         hook.remove()
@@ -150,7 +150,7 @@ def _hides_far(config: Any, longest: int) -> bool:
 
 
 def _sums(
-    runner: ForestRunner, passes: Iterator[Pass], count: int, windows: dict[int, int | None]
+    runner: ForestRunner, passes: Iterable[Pass], count: int, windows: dict[int, int | None]
 ) -> list[float]:
     """Each span's log-likelihood; notes the window that each layer attended with."""
     totals = np.zeros(count)

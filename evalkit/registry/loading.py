@@ -8,14 +8,14 @@ from typing import Any
 
 from lm_eval.api.task import ConfigurableTask
 
-from evalkit.errors import DataError, EvalkitError, UsageError
+from evalkit.errors import DataError, EvalkitError, UsageError, say
 from evalkit.registry.data import dataset_record, lacking, localise
 from evalkit.registry.definition import Definition, define
 from evalkit.registry.evaluate_metric import EvaluateMetric
 from evalkit.registry.index import Entry
 from evalkit.registry.licence import licence_of
 from evalkit.registry.trust import Trust
-from evalkit.registry.yaml_task import YamlTask, say
+from evalkit.registry.yaml_task import YamlTask
 
 _NO_CONFIGURATION = re.compile(
     r"BuilderConfig .* not found|At least one valid data file|doesn't contain (any )?data files"

@@ -10,7 +10,7 @@ from lm_eval.api.metrics import mean
 from lm_eval.api.registry import AGGREGATION_REGISTRY
 
 from evalkit.engine.instances import requests_of
-from evalkit.errors import DataError, EvaluationError, UsageError
+from evalkit.errors import DataError, EvaluationError, UsageError, say
 from evalkit.metrics.statistics import sample_statistics
 from evalkit.registry import answers as given
 from evalkit.registry.definition import Definition
@@ -289,12 +289,6 @@ class YamlTask:
         }
         for name, text in signatures(self.metrics, numbers).items():
             self.details[f"signature of {name}"] = text
-
-
-def say(error: BaseException) -> str:
-    """An error's kind and first line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _shots(task: Any, wanted: int | None) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from evalkit.engine.fleet.job import Chunk, Job
 from evalkit.engine.fleet.worker import EngineMaker, Place, Worker
-from evalkit.errors import EvalkitError
+from evalkit.errors import EvalkitError, say
 
 _NODE_DIED = re.compile(r"node\b[^.]*\b(?:died|dead|terminated|failed)", re.IGNORECASE)
 _STALE_S, _PING_S = 2.0, 60.0
@@ -148,8 +148,7 @@ def in_words(error: BaseException) -> str:
         return "memory ran out"
     if isinstance(error, EvalkitError):
         return str(error).rstrip(".")
-    first = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {first}"
+    return say(error)
 
 
 def cause_of(error: BaseException) -> BaseException:
