@@ -167,6 +167,7 @@ def test_checkpoints_of_an_object_store(watch, made, tmp_path, monkeypatch):
 def test_an_object_store_that_is_away_for_a_while_loses_no_checkpoint(
     watch, made, tmp_path, monkeypatch
 ):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     memory = fsspec.filesystem("memory")
     memory.put(str(made / "1") + "/", "/bucket/away/step-10/", recursive=True)
 
